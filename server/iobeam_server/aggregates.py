@@ -1,0 +1,82 @@
+"""Operators and intervals of queries; rules without HTTP and without SQL."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Optional, Union
+
+from iobeam_server.errors import BadRequest
+
+OPERATORS = ("sum", "count", "min", "max", "mean")
+
+# interval units (wire notes 8.9)
+_UNITS_US = {
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+}
+_INTERVAL = re.compile(r"([0-9]{1,12})(ms|[smhdw])", re.ASCII)
+_MAX_INTERVAL_US = 2**62  # buckets are computed in int64
+
+
+class Bucket(NamedTuple):
+    """Raw sums of one bucket, from which every operator follows exactly.
+
+    `int_sum` is a Python integer of any size and covers integers and booleans,
+    `real_sum` covers doubles; `least` and `greatest` are over all values.
+    """
+
+    start: int
+    points: int
+    int_sum: int
+    real_sum: Optional[float]
+    least: Union[int, float, str, None]
+    greatest: Union[int, float, str, None]
+
+
+def parse_operator(text: str) -> str:
+    """Return the operator in lower case."""
+    name = text.lower()
+    if name not in OPERATORS:
+        raise BadRequest(f"operator must be one of {', '.join(OPERATORS)}, not {text!r:.40}")
+    return name
+
+
+def parse_interval(text: str) -> int:
+    """Return the microseconds of an interval such as ``10s``."""
+    found = _INTERVAL.fullmatch(text)
+    width = int(found.group(1)) * _UNITS_US[found.group(2)] if found else 0
+    if not 0 < width <= _MAX_INTERVAL_US:
+        raise BadRequest(
+            f"an interval is a number and one of ms s m h d w, such as 10m, not {text!r:.40}"
+        )
+    return width
+
+
+def apply(operator: str, bucket: Bucket) -> Union[int, float, str, None]:
+    """Return the value of an operator over one bucket.
+
+    Sums of integers are exact; the mean divides the exact sum.
+    """
+    if operator == "count":
+        return bucket.points
+    if operator == "min":
+        return bucket.least
+    if operator == "max":
+        return bucket.greatest
+    total: Union[int, float] = bucket.int_sum
+    if bucket.real_sum is not None:
+        total = total + bucket.real_sum
+    if operator == "sum":
+        return _number(total)
+    return _number(total / bucket.points)
+
+
+def _number(value: Union[int, float]) -> Union[int, float, None]:
+    """Keep an answer readable: beyond int64 as a double, beyond double as null."""
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else float(value)
+    return value if abs(value) != float("inf") and value == value else None
