@@ -1,0 +1,209 @@
+"""The interface of a storage engine, and the values that cross it.
+
+Times are integers in microseconds since the epoch, except `created`, which is
+in seconds. Every method may be called from any thread. Errors are those of
+`iobeam_server.errors`; an engine lets no exception of its driver through.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Optional, Union
+
+from iobeam_server.aggregates import Bucket
+from iobeam_server.errors import ServerError
+from iobeam_server.points import Column, Kind, Value
+
+INPUT = "input"  # the namespace that always exists (wire notes 5.8)
+
+
+class Project(NamedTuple):
+    project_id: int
+    project_name: str
+    created: int
+
+
+class Device(NamedTuple):
+    project_id: int
+    device_id: str
+    device_name: str
+    device_type: Optional[str]
+    created: int
+
+
+class Series(NamedTuple):
+    """One stream of points; `series_id` is the engine's own key."""
+
+    series_id: int
+    device_id: str
+    name: str
+    kind: Kind
+
+
+class Selection(NamedTuple):
+    """Which points of a series a query wants; bounds in us, `start` and `end` inclusive."""
+
+    start: Optional[int] = None
+    end: Optional[int] = None
+    less_than: Union[int, float, None] = None
+    greater_than: Union[int, float, None] = None
+    equals: Union[int, float, None] = None
+    limit: Optional[int] = None
+    """The last n points (or buckets) of each series."""
+
+    @property
+    def filters_values(self) -> bool:
+        return not (self.less_than is self.greater_than is self.equals is None)
+
+
+class Part(NamedTuple):
+    """Columns of one device; None: under no device (generation C without the label)."""
+
+    device_id: Optional[str]
+    columns: Sequence[Column]
+
+
+class Batch(NamedTuple):
+    """What one import request stores: whole or not at all."""
+
+    project_id: int
+    namespace: str
+    parts: Sequence[Part]
+    must_exist: bool
+    """Its devices must be registered; False where they are only labels."""
+    register: bool
+    """Register them where they must exist and do not."""
+
+    @property
+    def values(self) -> int:
+        return sum(len(column.times) for part in self.parts for column in part.columns)
+
+
+Point = tuple[int, Value]
+
+
+class Storage(abc.ABC):
+    """One database."""
+
+    # -- life ------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close every connection; calls after it fail."""
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Ask the database anything; raises StorageUnavailable when it does not answer."""
+
+    # -- keys and revocations --------------------------------------------------
+
+    @abc.abstractmethod
+    def signing_keys(self) -> Sequence[bytes]:
+        """Return the secrets of the key ring, newest first; never empty."""
+
+    @abc.abstractmethod
+    def revoke(self, project_id: int, device_id: Optional[str], before_s: float) -> None:
+        """Refuse tokens issued up to `before_s`; of one device, or (None) of all the project's."""
+
+    @abc.abstractmethod
+    def revoked_before(self, project_id: int, device_id: Optional[str]) -> float:
+        """Return the latest `before_s` that concerns such a token; 0.0 when none does."""
+
+    # -- projects --------------------------------------------------------------
+
+    @abc.abstractmethod
+    def create_project(self, name: str, created: int) -> Project:
+        """Create a project; raises AlreadyExists."""
+
+    @abc.abstractmethod
+    def create_first_project(self, name: str, created: int) -> Optional[Project]:
+        """Create project 1 unless there is any; None when there is. Atomic across processes."""
+
+    @abc.abstractmethod
+    def project(self, project_id: int) -> Optional[Project]: ...
+
+    @abc.abstractmethod
+    def projects(self) -> Sequence[Project]: ...
+
+    # -- devices ---------------------------------------------------------------
+
+    @abc.abstractmethod
+    def register_device(self, device: Device, named: bool) -> Device:
+        """Register a device and return it as stored.
+
+        Args:
+            device: the new registration.
+            named: the name was asked for. A name that was derived from the id gets a
+                suffix where it is taken: nobody asked for it, nobody should fail over it.
+
+        Raises:
+            DuplicateDeviceId: also when both id and name are taken.
+            DuplicateDeviceName: another device of the project has the name.
+            NotFound: no such project.
+        """
+
+    @abc.abstractmethod
+    def device(self, project_id: int, device_id: str) -> Optional[Device]: ...
+
+    @abc.abstractmethod
+    def device_named(self, project_id: int, name: str) -> Optional[Device]: ...
+
+    @abc.abstractmethod
+    def devices(self, project_id: int, offset: int, count: Optional[int]) -> Sequence[Device]:
+        """Return devices in the order of their ids."""
+
+    @abc.abstractmethod
+    def change_device(
+        self, project_id: int, device_id: str, name: Optional[str], kind: Optional[str]
+    ) -> bool:
+        """Set name and type where given; False when that changed nothing.
+
+        Raises:
+            NotFound: not registered.
+            DuplicateDeviceName: another device of the project has the name.
+        """
+
+    @abc.abstractmethod
+    def delete_device(self, project_id: int, device_id: str) -> bool:
+        """End a registration; its data stay. False when there was none."""
+
+    # -- points ----------------------------------------------------------------
+
+    @abc.abstractmethod
+    def write(self, batches: Sequence[Batch]) -> Sequence[Optional[ServerError]]:
+        """Store many requests in one durable transaction.
+
+        A batch is stored whole or not at all, and one that is refused does not
+        touch its neighbours. Existing points (device, field, time) are overwritten.
+
+        Returns:
+            For each batch None, or why it was refused: UnknownDevice, TypeConflict,
+            NotFound (project, namespace).
+
+        Raises:
+            StorageUnavailable: nothing of any batch was stored.
+        """
+
+    @abc.abstractmethod
+    def series(
+        self, project_id: int, namespace: str, device_id: Optional[str], name: Optional[str]
+    ) -> Sequence[Series]:
+        """Return series in the order of device and name; None stands for all."""
+
+    @abc.abstractmethod
+    def points(self, series: Series, selection: Selection) -> Iterator[Point]:
+        """Yield points ascending in time, in bounded memory."""
+
+    @abc.abstractmethod
+    def buckets(
+        self, series: Series, selection: Selection, width_us: Optional[int]
+    ) -> Iterator[Bucket]:
+        """Yield the sums of each non-empty bucket, ascending in time.
+
+        Args:
+            series: which one; texts have count, least and greatest only.
+            selection: `limit` counts buckets.
+            width_us: buckets of this width, aligned to the epoch; None is one bucket
+                over everything, which starts at `selection.start` or the first point.
+        """
