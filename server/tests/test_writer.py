@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Optional, cast
+
+import pytest
+
+from iobeam_server.errors import ServerError, StorageUnavailable, TooBusy, UnknownDevice
+from iobeam_server.points import Column, Kind
+from iobeam_server.storage.base import Batch, Part, Storage
+from iobeam_server.writer import Writer
+
+WAIT_S = 10
+
+
+class GatedStore:
+    """Holds every write until the gate opens, and keeps what was written."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.groups: list[Sequence[Batch]] = []
+        self.failure: Optional[Exception] = None
+
+    def write(self, batches: Sequence[Batch]) -> Sequence[Optional[ServerError]]:
+        self.entered.release()
+        assert self.gate.wait(WAIT_S)
+        self.groups.append(batches)
+        if self.failure is not None:
+            raise self.failure
+        return [UnknownDevice("no") if b.parts[0].device_id == "bad" else None for b in batches]
+
+
+def batch(values: int = 10, device: str = "d") -> Batch:
+    column = Column("a", range(values), range(values), {Kind.NUMBER: 0})
+    return Batch(1, "input", [Part(device, [column])], must_exist=True, register=False)
+
+
+class Call(threading.Thread):
+    def __init__(self, writer: Writer, item: Batch) -> None:
+        super().__init__(daemon=True)
+        self.error: Optional[BaseException] = None
+        self._writer, self._item = writer, item
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._writer.write(self._item)
+        except Exception as error:
+            self.error = error
+
+    def finish(self) -> Optional[BaseException]:
+        self.join(WAIT_S)
+        assert not self.is_alive()
+        return self.error
+
+
+def start(store: Any, group: int = 1_000, mark: int = 1_000) -> Writer:
+    return Writer(cast(Storage, store), group, mark)
+
+
+def queued(writer: Writer, values: int) -> None:
+    """Wait until that many values are in the queue."""
+    done = threading.Event()
+    for _ in range(WAIT_S * 1_000):
+        if writer._queued_values == values:
+            return
+        done.wait(0.001)
+    raise AssertionError("the queue did not fill")
+
+
+def test_requests_that_come_during_a_commit_share_the_next() -> None:
+    store = GatedStore()
+    writer = start(store)
+    calls = [Call(writer, batch())]
+    assert store.entered.acquire(timeout=WAIT_S)
+    calls += [Call(writer, batch(device="bad" if i == 1 else "d")) for i in range(3)]
+    queued(writer, 30)
+    store.gate.set()
+    errors = [call.finish() for call in calls]
+    writer.close()
+    assert [len(group) for group in store.groups] == [1, 3]
+    assert [type(e) for e in errors].count(UnknownDevice) == 1, "the neighbours are stored"
+    assert errors.count(None) == 3
+
+
+def test_a_group_stays_within_its_size() -> None:
+    store = GatedStore()
+    writer = start(store, group=25)
+    calls = [Call(writer, batch())]
+    assert store.entered.acquire(timeout=WAIT_S)
+    calls += [Call(writer, batch()) for _ in range(5)]
+    queued(writer, 50)
+    store.gate.set()
+    assert [call.finish() for call in calls] == [None] * 6
+    writer.close()
+    assert [len(group) for group in store.groups] == [1, 2, 2, 1]
+
+
+def test_above_the_high_water_mark_writes_are_refused() -> None:
+    store = GatedStore()
+    writer = start(store, mark=25)
+    calls = [Call(writer, batch())]
+    assert store.entered.acquire(timeout=WAIT_S)
+    calls += [Call(writer, batch()), Call(writer, batch())]
+    queued(writer, 20)
+    with pytest.raises(TooBusy) as caught:
+        writer.write(batch())
+    assert caught.value.retry_after_s == 1
+    store.gate.set()
+    assert [call.finish() for call in calls] == [None] * 3
+    writer.close()
+
+
+def test_an_empty_queue_takes_a_batch_of_any_size() -> None:
+    store = GatedStore()
+    store.gate.set()
+    writer = start(store, group=5, mark=5)
+    writer.write(batch(100))
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "seen"),
+    [
+        (StorageUnavailable("full", retry_after_s=5), StorageUnavailable),
+        (OSError("x"), RuntimeError),
+    ],
+)
+def test_a_failed_commit_reaches_everyone_and_the_writer_lives(
+    failure: Exception, seen: type[Exception]
+) -> None:
+    store = GatedStore()
+    store.gate.set()
+    store.failure = failure
+    writer = start(store)
+    with pytest.raises(seen):
+        writer.write(batch())
+    store.failure = None
+    writer.write(batch())
+    writer.close()
+
+
+def test_close_writes_what_is_queued_and_then_refuses() -> None:
+    store = GatedStore()
+    writer = start(store)
+    calls = [Call(writer, batch())]
+    assert store.entered.acquire(timeout=WAIT_S)
+    calls.append(Call(writer, batch()))
+    queued(writer, 10)
+    closing = threading.Thread(target=writer.close)
+    closing.start()
+    store.gate.set()
+    closing.join(WAIT_S)
+    assert [call.finish() for call in calls] == [None, None]
+    with pytest.raises(StorageUnavailable):
+        writer.write(batch())
