@@ -1,0 +1,1 @@
+"""The REST API: one resource per file; decode, authorise, call, encode."""

@@ -1,0 +1,193 @@
+"""``/v1/exports``: points read back, by project, device and series."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple, Optional, Union
+
+import falcon
+import msgspec
+
+from iobeam_server import aggregates
+from iobeam_server.api import answers, queries
+from iobeam_server.api.access import Access, Resource, check_project, claims_of
+from iobeam_server.config import Config
+from iobeam_server.errors import BadRequest, NotPermitted
+from iobeam_server.points import Kind, Value
+from iobeam_server.storage.base import INPUT, Selection, Series, Storage
+
+PIECE_POINTS = 2_000  # points encoded at a time
+
+_Shown = tuple[int, Optional[Value]]  # time in us, value
+
+
+class _Point(msgspec.Struct):
+    time: Union[int, dict[str, int]]
+    value: Optional[Value]
+
+
+class _Query(NamedTuple):
+    project_id: int
+    device_id: Optional[str]
+    series: Optional[str]
+    selection: Selection
+    timefmt: str
+    operator: Optional[str]
+    width_us: Optional[int]
+
+
+class Exports(Resource):
+    """``/v1/exports/PROJECT[/DEVICE[/SERIES]]``."""
+
+    access = {"GET": Access.PROJECT_READ}
+
+    def __init__(self, store: Storage, config: Config) -> None:
+        self._store = store
+        self._config = config
+
+    def on_get(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        project_id: str,
+        device_id: str = "all",
+        series: str = "all",
+    ) -> None:
+        """Answer the points of one, some or all series, ascending in time.
+
+        Path: ``all`` or nothing stands for every device or series. Query, all
+        optional: ``from``, ``to`` ms, inclusive, ``to`` with its whole millisecond;
+        ``less_than``, ``greater_than`` exclusive and ``equals``, which leave out what
+        is not a number; ``limit`` n: the last n of each series; ``timefmt``
+        sec | msec | usec | timeval; ``operator`` sum | count | min | max | mean,
+        with ``group_by`` (10m) per bucket, else over everything; ``output`` json | csv.
+
+        Needs a project token with read; a device token sees its own device only.
+
+        Answers: 200 ``{"result": [{project_id, device_id, name, data: [{time,
+        value}]}], "timefmt"}``, ``[]`` when nothing was found, or CSV with the
+        header project_id,device_id,name,time,value; 400/1; 401; 403.
+        """
+        query = self._query(req, project_id, device_id, series)
+        output = queries.choice(req, "output", ("json", "csv"), "json")
+        found = self._found(query)
+        if output == "csv":
+            resp.content_type = "text/plain; charset=utf-8"
+            pieces = _csv(query, found)
+        else:
+            pieces = _json(query, found)
+        answers.send(resp, pieces, self._config.spool_bytes)
+
+    def _query(self, req: falcon.Request, project_id: str, device_id: str, series: str) -> _Query:
+        claims = claims_of(req)
+        project = queries.project_id(project_id)
+        check_project(claims, project)
+        device = None if device_id.lower() == "all" else device_id
+        if claims.did is not None:
+            if device not in (None, claims.did):
+                raise NotPermitted(f"the token is for device {claims.did!r} only")
+            device = claims.did
+        operator = queries.text(req, "operator")
+        group_by = queries.text(req, "group_by")
+        if group_by is not None and operator is None:
+            raise BadRequest("group_by needs an operator, such as operator=mean")
+        return _Query(
+            project,
+            device,
+            None if series.lower() == "all" else series,
+            Selection(
+                start=queries.to_micros(queries.integer(req, "from")),
+                end=queries.to_micros(queries.integer(req, "to"), end=True),
+                less_than=queries.number(req, "less_than"),
+                greater_than=queries.number(req, "greater_than"),
+                equals=queries.number(req, "equals"),
+                limit=queries.integer(req, "limit", least=1),
+            ),
+            queries.time_format(req),
+            None if operator is None else aggregates.parse_operator(operator),
+            None if group_by is None else aggregates.parse_interval(group_by),
+        )
+
+    def _found(self, query: _Query) -> Iterator[tuple[Series, Iterator[_Shown]]]:
+        """Yield each series of the query with its points or buckets."""
+        all_series = self._store.series(query.project_id, INPUT, query.device_id, query.series)
+        for series in all_series:
+            if query.operator is None:
+                yield series, self._store.points(series, query.selection)
+                continue
+            if series.kind is Kind.TEXT and query.operator in ("sum", "mean"):
+                if query.series is not None:
+                    raise BadRequest(f"{query.operator} of text: {series.name!r} holds strings")
+                continue  # of "all", those that can be added up
+            yield series, self._aggregated(query, series, query.operator)
+
+    def _aggregated(self, query: _Query, series: Series, operator: str) -> Iterator[_Shown]:
+        is_flag = series.kind is Kind.BOOLEAN and operator in ("min", "max")
+        for bucket in self._store.buckets(series, query.selection, query.width_us):
+            value = aggregates.apply(operator, bucket)
+            yield bucket.start, bool(value) if is_flag else value
+
+
+def _json(query: _Query, found: Iterator[tuple[Series, Iterator[_Shown]]]) -> Iterator[bytes]:
+    yield b'{"result":['
+    is_first_series = True
+    for series, points in found:
+        is_first = True
+        while chunk := list(islice(points, PIECE_POINTS)):
+            if is_first:
+                head = msgspec.json.encode(
+                    {
+                        "project_id": query.project_id,
+                        "device_id": series.device_id,
+                        "name": series.name,
+                    }
+                )
+                yield (b"" if is_first_series else b",") + head[:-1] + b',"data":['
+                is_first_series = False
+            else:
+                yield b","
+            is_first = False
+            shown = [_Point(queries.format_time(t, query.timefmt), v) for t, v in chunk]
+            yield msgspec.json.encode(shown)[1:-1]
+        if not is_first:
+            yield b"]}"
+    yield b'],"timefmt":' + msgspec.json.encode(query.timefmt) + b"}"
+
+
+def _csv(query: _Query, found: Iterator[tuple[Series, Iterator[_Shown]]]) -> Iterator[bytes]:
+    buffer = io.StringIO()
+    lines = csv.writer(buffer, lineterminator="\n")
+    lines.writerow(["project_id", "device_id", "name", "time", "value"])
+    for series, points in found:
+        while chunk := list(islice(points, PIECE_POINTS)):
+            lines.writerows(
+                [
+                    query.project_id,
+                    series.device_id,
+                    series.name,
+                    _csv_time(time, query.timefmt),
+                    _csv_value(value),
+                ]
+                for time, value in chunk
+            )
+            yield buffer.getvalue().encode()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode()
+
+
+def _csv_time(time_us: int, timefmt: str) -> Union[int, str]:
+    shown = queries.format_time(time_us, timefmt)
+    return shown if isinstance(shown, int) else f"{shown['sec']}.{shown['usec']:06d}"
+
+
+def _csv_value(value: Optional[Value]) -> Union[Value, str]:
+    """Show booleans as JSON does; doubles keep every digit."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else value

@@ -1,0 +1,100 @@
+"""Query parameters: read as the type they must have, or refused by name."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Optional, Union
+
+import falcon
+
+from iobeam_server.errors import BadRequest
+from iobeam_server.points import INT64_MAX
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?", re.ASCII)
+MAX_NUMBER_CHARS = 100
+
+TIME_FORMATS = ("sec", "msec", "usec", "timeval")
+
+
+def text(req: falcon.Request, name: str) -> Optional[str]:
+    """Return a parameter, the last one where it repeats; None when absent or empty."""
+    value = req.params.get(name)
+    if isinstance(value, list):
+        value = value[-1]
+    return value or None
+
+
+def integer(req: falcon.Request, name: str, least: Optional[int] = None) -> Optional[int]:
+    value = text(req, name)
+    if value is None:
+        return None
+    if not _INTEGER.fullmatch(value):
+        raise BadRequest(f"{name} must be an integer, not {value!r:.40}")
+    number = int(value)
+    if least is not None and number < least:
+        raise BadRequest(f"{name} must be at least {least}, not {value:.40}")
+    return number
+
+
+def number(req: falcon.Request, name: str) -> Union[int, float, None]:
+    value = text(req, name)
+    if value is None:
+        return None
+    if _INTEGER.fullmatch(value):
+        return int(value)
+    if len(value) > MAX_NUMBER_CHARS or not _NUMBER.fullmatch(value):
+        raise BadRequest(f"{name} must be a number, not {value!r:.40}")
+    real = float(value)
+    if math.isinf(real):
+        raise BadRequest(f"{name} is outside the double numbers: {value:.40}")
+    return real
+
+
+def boolean(req: falcon.Request, name: str) -> Optional[bool]:
+    """Accept true and false in any case: old Python clients send ``True``."""
+    value = text(req, name)
+    if value is None:
+        return None
+    if value.lower() not in ("true", "false"):
+        raise BadRequest(f"{name} must be true or false, not {value!r:.40}")
+    return value.lower() == "true"
+
+
+def choice(req: falcon.Request, name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = (text(req, name) or default).lower()
+    if value not in allowed:
+        raise BadRequest(f"{name} must be one of {', '.join(allowed)}, not {value!r:.40}")
+    return value
+
+
+def time_format(req: falcon.Request) -> str:
+    """Return the unit of times in the answer; any case (Arduino sends TIMEVAL)."""
+    return choice(req, "timefmt", TIME_FORMATS, "msec")
+
+
+def project_id(value: str) -> int:
+    """Return the project of a path segment."""
+    if not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII) or int(value) == 0:
+        raise BadRequest(f"project_id must be an integer above 0, not {value!r:.40}")
+    return int(value)
+
+
+def format_time(time_us: int, timefmt: str) -> Union[int, dict[str, int]]:
+    """Return an instant in the unit asked for, rounded down."""
+    if timefmt == "usec":
+        return time_us
+    if timefmt == "msec":
+        return time_us // 1_000
+    if timefmt == "sec":
+        return time_us // 1_000_000
+    sec, usec = divmod(time_us, 1_000_000)
+    return {"sec": sec, "usec": usec}  # in this order: Arduino scans for it
+
+
+def to_micros(time_ms: Optional[int], end: bool = False) -> Optional[int]:
+    """Return a bound in us; an end takes in its whole millisecond (points carry us)."""
+    if time_ms is None:
+        return None
+    return max(-INT64_MAX - 1, min(INT64_MAX, time_ms * 1_000 + (999 if end else 0)))
