@@ -90,7 +90,7 @@ class TokenSigner:
             pms=permissions,
             exp=int(now) + life_s,
             dur=life_s,
-            iat=round(now, 3),
+            iat=int(now * 1_000) / 1_000,  # down: never later than a revocation that follows
             did=device_id,
             rfr=refreshable,
         )
