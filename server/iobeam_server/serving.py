@@ -157,6 +157,7 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
         self.linger_s = config.linger_s
         self._config = config
         self._stopping = False
+        self._has_ended = False
         address = f"{config.host}:{config.port}"
         try:
             adj = Adjustments(
@@ -217,6 +218,11 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
         self._stopping = True
         self.pull_trigger()
 
+    def pull_trigger(self) -> None:
+        """Wake the main loop; once it has ended, the pipe's number may be another file's."""
+        if not self._has_ended:
+            super().pull_trigger()
+
     def run(self) -> None:
         """Serve until `stop`, then finish what is in flight and close everything."""
         try:
@@ -225,6 +231,7 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
             self._drain()
         finally:
             self.task_dispatcher.shutdown()
+            self._has_ended = True
             for channel in list(self.active_channels.values()):
                 channel.handle_close()
             wasyncore.close_all(self._map)
