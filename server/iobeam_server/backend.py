@@ -51,7 +51,8 @@ class Backend:
             self.first_start = first_project(self.store, config)
             self._writer = Writer(self.store, config.group_values, config.high_water_values)
             undo.callback(self._writer.close)
-            self.server = ApiServer(create_app(self.store, self._writer, config), config)
+            self.app = create_app(self.store, self._writer, config)
+            self.server = ApiServer(self.app, config)
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Backend:

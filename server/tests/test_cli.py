@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iobeam_server.cli import main
+from iobeam_server.tokens import READ, WRITE
+
+WAIT_S = 30
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path}/cli.db"
+    monkeypatch.setenv("IOBEAM_SERVER_DATABASE", url)
+    return url
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command line as the console script does; return the exit code."""
+    monkeypatch.setattr(sys, "argv", ["iobeam-server", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    code = caught.value.code
+    return 0 if code is None else int(code)
+
+
+@pytest.mark.usefixtures("database")
+def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    import jwt
+
+    assert run(monkeypatch, "project", "create", "one") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1"
+    assert run(monkeypatch, "project", "list") == 0
+    assert capsys.readouterr().out == "1\tone\n"
+    assert run(monkeypatch, "token", "--project", "1") == 0
+    claims = jwt.decode(
+        capsys.readouterr().out.splitlines()[-1], options={"verify_signature": False}
+    )
+    assert (claims["pms"], claims["dur"], claims["rfr"]) == (READ | WRITE, 30 * 86_400, True)
+    options = ["--read", "--device", "d", "--duration", "2h", "--no-refresh"]
+    assert run(monkeypatch, "token", "--project", "1", *options) == 0
+    claims = jwt.decode(
+        capsys.readouterr().out.splitlines()[-1], options={"verify_signature": False}
+    )
+    assert (claims["pms"], claims["did"]) == (READ, "d")
+    assert (claims["dur"], claims["rfr"]) == (7_200, False)
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["project", "create", ""],
+        ["project", "create", "x" * 257],
+        ["token", "--project", "9"],
+        ["token", "--project", "1", "--duration", "5y"],
+        ["project", "list", "--database", "nonsense"],
+        ["project", "list", "--database", "mysql://u:secret@h/x"],
+        ["project", "list", "--database", "sqlite:////no/such/folder/x.db"],
+        ["serve", "--host", "no such host", "--port", "0"],
+    ],
+)
+def test_bad_input_is_one_line_and_a_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: list[str]
+) -> None:
+    assert run(monkeypatch, *arguments) == 1
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"iobeam-server: .+\n", error)
+    assert "secret" not in error
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["token"], ["token", "--project", "x"], ["serve", "--port", "70000"]],
+)
+def test_bad_usage(monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: list[str]) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    assert "Usage" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("database")
+def test_a_name_that_is_taken(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    assert run(monkeypatch, "project", "create", "one") == 0
+    assert run(monkeypatch, "project", "create", "one") == 1
+    assert "one" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("database")
+def test_a_port_in_use(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert run(monkeypatch, "serve", "--port", port) == 1
+    assert port in capsys.readouterr().err
+
+
+def serve_once(url: str) -> str:
+    """Start `serve`, stop it by SIGTERM when its banner is out; return the banner."""
+    command = [sys.executable, "-m", "iobeam_server", "serve", "--database", url, "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        lines = []
+        for line in child.stdout:
+            lines.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        child.send_signal(signal.SIGTERM)
+        rest, errors = child.communicate(timeout=WAIT_S)
+        assert child.returncode == 0, errors
+        assert "Traceback" not in errors
+        assert "stopped" in rest
+    return "".join(lines)
+
+
+def test_first_start_writes_the_token_to_a_private_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/first.db"
+    banner = serve_once(url)
+    assert re.search(r"^export IOBEAM_BACKEND=http://127\.0\.0\.1:\d+/v1/$", banner, re.M)
+    assert re.search(r"^export IOBEAM_PROJECT_ID=1$", banner, re.M)
+    found = re.search(r'^export IOBEAM_TOKEN="\$\(cat (.+)\)"$', banner, re.M)
+    assert found
+    path = found.group(1)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert Path(path).read_text().strip() not in banner
+    assert Path(path).read_text().count(".") == 2
+    second = serve_once(url)
+    assert "IOBEAM_TOKEN=" not in second
+    assert "iobeam-server token" in second
