@@ -1,0 +1,104 @@
+"""Every difference between Python 2 and 3 that the library meets."""
+from __future__ import absolute_import
+
+import os
+import sys
+import time
+
+PY2 = sys.version_info[0] == 2
+
+if PY2:  # pragma: no cover - one of the two branches runs on each Python
+    from urllib import quote as _quote
+    from urlparse import urlsplit
+
+    INTEGERS = (int, long)  # noqa: F821
+    TEXTS = (str, unicode)  # noqa: F821
+    text = unicode  # noqa: F821
+else:
+    from urllib.parse import quote as _quote, urlsplit
+
+    INTEGERS = (int,)
+    TEXTS = (str,)
+    text = str
+
+__all__ = ["INTEGERS", "PY2", "TEXTS", "acquireWithin", "fsyncFolder",
+           "isInteger", "isNumber", "monotonic", "quotePath", "replaceFile",
+           "text", "toText", "urlsplit"]
+
+
+def isInteger(value):
+    """True for an int (or 2.7's long) that is not a bool."""
+    return isinstance(value, INTEGERS) and not isinstance(value, bool)
+
+
+def isNumber(value):
+    """True for an int or float that is not a bool."""
+    return isInteger(value) or isinstance(value, float)
+
+
+def toText(value):
+    """Decode a 2.7 ``str`` as UTF-8; leave text alone.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8 (a ValueError).
+    """
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def quotePath(part):
+    """Percent-encode one part of a URL path, its slashes included."""
+    return _quote(toText(part).encode("utf-8"), safe=":")
+
+
+if hasattr(time, "monotonic"):
+    monotonic = time.monotonic
+elif os.name == "nt":
+    monotonic = time.clock  # a performance counter on Windows
+else:
+    def monotonic():
+        """Seconds since some fixed instant; never runs backwards.
+
+        Python 2.7 has no time.monotonic; the elapsed real time of times(2)
+        is monotonic too, in steps of 10 ms.
+        """
+        return os.times()[4]
+
+
+def acquireWithin(lock, seconds):
+    """Acquire `lock`, waiting at most `seconds`; return whether it is held."""
+    if not PY2:
+        return lock.acquire(timeout=max(0, seconds))
+    limit = monotonic() + seconds
+    pause = 0.0005
+    while not lock.acquire(False):
+        left = limit - monotonic()
+        if left <= 0:
+            return False
+        pause = min(pause * 2, 0.05, left)
+        time.sleep(pause)
+    return True
+
+
+def replaceFile(source, target):
+    """Rename `source` over `target` in one step, also on Windows with 2.7."""
+    if hasattr(os, "replace"):
+        os.replace(source, target)
+    elif os.name == "nt":
+        if os.path.exists(target):
+            os.remove(target)
+        os.rename(source, target)
+    else:
+        os.rename(source, target)
+
+
+def fsyncFolder(path):
+    """Make a rename in folder `path` durable where the system allows it."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems refuse it for folders
+    finally:
+        os.close(descriptor)
