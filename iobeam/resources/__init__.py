@@ -1,0 +1,1 @@
+"""The values a script builds: points, stores, devices, queries."""
