@@ -1,0 +1,1 @@
+"""From a request object to bytes on a socket and back."""

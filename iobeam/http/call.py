@@ -1,0 +1,97 @@
+"""The running call: its limits, and what its requests have come to.
+
+A public call such as `send()` may make many requests, and what makes the
+requests lies below the seam that test suites replace. So the call does not
+travel through the arguments: it is the current one of its thread.
+"""
+from __future__ import absolute_import
+
+import threading
+
+from iobeam.utils import compat
+
+GIVE_UP_SECONDS = 60.0  # without progress, unless a builder says otherwise
+CONNECT_SECONDS = 10.0  # for one connection
+READ_SECONDS = 30.0  # between two bytes of an answer
+
+_threads = threading.local()
+
+
+class Call(object):
+    """Limits and facts of one public call.
+
+    Args:
+        timeout (float or None): hard limit for the whole call, in seconds.
+        giveUpAfter (float or None): end after so many seconds without
+            progress; None for no such limit.
+        clock (callable): monotonic seconds.
+
+    Attributes:
+        onTrouble (callable or None): called before every wait and repeat.
+        repeatsUnsafe (bool): False for a request that must not be carried out
+            twice: it is repeated only if the first one cannot have arrived.
+        resizes (bool): True if the caller repeats a request that timed out in
+            a smaller form; the transport then leaves it to the caller.
+        inDoubt (bool): an attempt of the request may have been carried out
+            without a readable answer. Reset by `begin`.
+        stepSeconds (float): the longest that one read or write may take.
+        sending (bool): the current attempt has put bytes on the wire.
+        requests, repeats, bytes (int): counted for ``client.stats()``.
+    """
+
+    def __init__(self, timeout=None, giveUpAfter=GIVE_UP_SECONDS,
+                 clock=compat.monotonic):
+        self._clock = clock
+        self._giveUpAfter = giveUpAfter
+        self._progressed = clock()
+        self._end = None if timeout is None else self._progressed + timeout
+        self.onTrouble = None
+        self.repeatsUnsafe = True
+        self.resizes = False
+        self.stepSeconds = READ_SECONDS
+        self.inDoubt = False
+        self.sending = False
+        self.requests = self.repeats = self.bytes = 0
+
+    def begin(self, stepSeconds):
+        """Start a new request, whose reads and writes take `stepSeconds`."""
+        self.stepSeconds = stepSeconds
+        self.inDoubt = self.sending = False
+
+    def progressed(self):
+        """Note that something was accepted: the wait for progress restarts."""
+        self._progressed = self._clock()
+
+    def left(self):
+        """Return the seconds until the call has to end; may be negative."""
+        now = self._clock()
+        left = (float("inf") if self._giveUpAfter is None
+                else self._progressed + self._giveUpAfter - now)
+        return left if self._end is None else min(left, self._end - now)
+
+    def trouble(self):
+        """Tell the caller that a request did not go through at once."""
+        if self.onTrouble is not None:
+            self.onTrouble()
+
+    def __enter__(self):
+        _stack().append(self)
+        return self
+
+    def __exit__(self, *_):
+        _stack().pop()
+
+
+def current(default=Call):
+    """Return this thread's running call, or a new one made by `default`."""
+    stack = _stack()
+    if stack:
+        return stack[-1]
+    return default() if default is not None else None
+
+
+def _stack():
+    """The calls of this thread, the innermost last."""
+    if not hasattr(_threads, "stack"):
+        _threads.stack = []
+    return _threads.stack
