@@ -1,0 +1,1 @@
+"""One module per REST resource: build the request, judge the answer."""

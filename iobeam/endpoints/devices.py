@@ -1,0 +1,97 @@
+"""``/v1/devices``: registration and the server's clock."""
+from __future__ import absolute_import
+
+from iobeam.endpoints import service
+from iobeam.http import call, request
+from iobeam.http.request import DuplicateIdError, DuplicateNameError
+from iobeam.resources import device
+from iobeam.utils import compat, utils
+
+__all__ = ["DeviceService", "DuplicateIdError", "DuplicateNameError"]
+
+
+class DeviceService(service.EndpointService):
+    """Registers devices and asks for the time."""
+
+    def getTimestamp(self):
+        """Return the server's clock in milliseconds, or -1 on any failure."""
+        req = self.requester().get(self.makeEndpoint("devices/timestamp"))
+        if self.token is not None:
+            req.token(self.token)
+        try:
+            req.execute()
+        except (request.Error, EnvironmentError):
+            return -1
+        answer = req.getResponse()
+        if req.getResponseCode() != 200 or not isinstance(answer, dict):
+            return -1
+        moment = answer.get("server_timestamp")
+        return moment if compat.isInteger(moment) else -1
+
+    def registerDevice(self, projectId, deviceId=None, deviceName=None):
+        """Register a device.
+
+        With an id it is repeated freely after a failure, and "already
+        registered" after an attempt whose answer was lost counts as success.
+        Without one a repeat could leave a device that nobody knows, so there
+        is one only if the first request cannot have arrived.
+
+        Args:
+            projectId (int): the project.
+            deviceId (str or None): None lets the backend choose.
+            deviceName (str or None): None lets the backend choose.
+
+        Returns:
+            Device: with the id and name that the backend gave.
+
+        Raises:
+            DuplicateIdError, DuplicateNameError: taken in this project.
+            UnauthorizedError: no token, or one that the backend refuses.
+            UnknownCodeError: another refusal.
+            Error: an answer without an id.
+            ValueError: an argument is not valid.
+        """
+        utils.checkValidProjectId(projectId)
+        self._checkTokenSet()
+        utils.checkValidProjectToken(self.token)
+        body = {"project_id": projectId}
+        if deviceId is not None:
+            utils.checkValidDeviceId(deviceId)
+            body["device_id"] = deviceId
+        if deviceName is not None:
+            body["device_name"] = deviceName
+        req = self.requester().post(self.makeEndpoint("devices"))
+        req.token(self.token).setBody(body)
+        with call.current() as running:
+            outer = running.repeatsUnsafe
+            running.repeatsUnsafe = deviceId is not None
+            try:
+                req.execute()
+            finally:
+                running.repeatsUnsafe = outer
+            inDoubt = running.inDoubt
+        code = req.getResponseCode()
+        if code in (200, 201):
+            return _registered(req, projectId)
+        if req.hasApiErrorCode(request.ERROR_CODE_DUPLICATE_DEVICE_ID):
+            if inDoubt and deviceId is not None:
+                return device.Device(projectId, deviceId, deviceName)
+            raise DuplicateIdError(statusCode=code,
+                                   apiErrors=req.getApiErrors())
+        if req.hasApiErrorCode(request.ERROR_CODE_DUPLICATE_DEVICE_NAME):
+            raise DuplicateNameError(req)
+        if code == 403:
+            raise request.UnauthorizedError("Invalid credentials.", code,
+                                            req.getApiErrors())
+        self.raiseUnknownCodeError(req)
+
+
+def _registered(req, projectId):
+    answer = req.getResponse()
+    deviceId = answer.get("device_id") if isinstance(answer, dict) else None
+    try:
+        return device.Device(projectId, deviceId, answer.get("device_name"))
+    except (AttributeError, ValueError) as error:
+        raise request.Error(
+            "the answer to the registration holds no valid device_id ({}): {}"
+            .format(error, req.describeAnswer()), req.getResponseCode())
