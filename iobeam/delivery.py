@@ -1,0 +1,298 @@
+"""One `send()`: what goes next, and what an answer means for it.
+
+Rows leave in their order. A refused request is halved until the refused rows
+stand alone; what the backend does not let a device do holds up this device
+alone; anything else that fails ends the call, and the rows stay.
+"""
+from __future__ import absolute_import
+
+import random
+import time
+
+from iobeam.errors import (ConnectionError, Error, SendError,
+                           UnauthorizedError, combine)
+from iobeam.http import request, retry
+from iobeam.outbox import RejectedRow
+from iobeam.utils import compat, utils
+
+MAX_VALUES = 20000  # of a request, whatever the backend says it takes
+MIN_VALUES = 50  # a slow link is not helped by still smaller requests
+_REFUSED = (400, 413, 422)
+_MAX_PROBES = 24  # requests for one refused chunk while none is accepted
+_UNREADABLE = (200, 201, 204)  # success, but not with this body
+
+
+class BatchSize(object):
+    """How many values a request may hold, as the link and the backend allow.
+
+    Args:
+        fixed (int or None): as set by the program, else 1000 until the
+            backend says that it takes more.
+    """
+
+    def __init__(self, fixed, default):
+        self._fixed = fixed
+        self._top = fixed or default
+        self.values = self._top
+
+    def learn(self, advertised):
+        """Take up an ``Iobeam-Max-Values`` header (str or None)."""
+        if self._fixed is None and advertised and str(advertised).isdigit() \
+                and int(advertised) > 0:
+            top = min(int(advertised), MAX_VALUES)
+            if top != self._top:
+                if self.values == self._top or self.values > top:
+                    self.values = top
+                self._top = top
+
+    def shrink(self):
+        """Halve after a time-out or a 413; return whether that was possible."""
+        smaller = max(MIN_VALUES, self.values // 2)
+        shrunk, self.values = smaller < self.values, min(smaller, self.values)
+        return shrunk
+
+    def grow(self):
+        """Double after an acceptance, up to the limit."""
+        self.values = min(self._top, self.values * 2)
+
+
+class Delivery(object):
+    """One call of `send()`.
+
+    Args:
+        client: gives ``renewToken(token)``, ``registerAgain(deviceId)`` (both
+            return whether a repeat makes sense) and ``noteAnswer(req)``.
+        outbox (Outbox): the rows.
+        service (ImportService): posts them.
+        batch (BatchSize): kept by the client from call to call.
+        call (Call): the limits.
+        settings (Settings): the number of repeats.
+        progress (callable or None): told (accepted, total) after each request.
+    """
+
+    def __init__(self, client, outbox, service, batch, call, settings,
+                 progress=None):
+        self._client = client
+        self._outbox = outbox
+        self._service = service
+        self._batch = batch
+        self._call = call
+        self._settings = settings
+        self._progress = progress
+        self._skipped = {}  # device to the answer or error that stopped it
+        self._rejected = []
+        self._firstRefusal = None  # (status, API errors)
+        self._accepted = self._total = 0
+        # A refused stretch at the front of the queue: the sizes in which it is
+        # tried, the next one last.
+        self._stack = []
+        self._probes = 0
+        self._acceptedProbe = False
+
+    def run(self):
+        """Deliver what was pending when it began.
+
+        Raises:
+            SendError: not all of it was accepted.
+        """
+        failure = None
+        self._call.onTrouble = self._outbox.commitOrWarn
+        try:
+            self._total = self._outbox.begin()
+            while failure is None:
+                parcel = self._outbox.next(
+                    self._batch.values, self._stack[-1] if self._stack else
+                    None, self._skipped)
+                if parcel is None:
+                    break
+                failure = self._deliver(parcel)
+                if self._progress is not None:
+                    self._progress(self._accepted, self._total)
+        finally:
+            # also when an exception passes through: what was accepted is
+            # gone, the rest is pending
+            self._call.onTrouble = None
+            self._outbox.end()
+            if self._rejected:
+                utils.getLogger().warning(
+                    "%d rows were refused by the backend, the first with %s %s",
+                    len(self._rejected), self._firstRefusal[0],
+                    utils.shorten(list(self._firstRefusal[1]), 300))
+        if failure is None and self._skipped:
+            failure = next(iter(self._skipped.values()))
+        if failure is None and self._rejected:
+            failure = SendError(
+                "{} {}".format(self._firstRefusal[0],
+                               utils.shorten(list(self._firstRefusal[1]), 300)),
+                *self._firstRefusal)
+        if failure is not None:
+            self._outbox.commitOrWarn()
+            raise sendError(failure, self._accepted, self._outbox,
+                            self._rejected)
+
+    def _deliver(self, parcel):
+        """Send one parcel until it is decided; the error that ends it all."""
+        repeats = 0
+        renewed = registered = False
+        while True:
+            token = self._service.token
+            try:
+                req = self._post(parcel)
+            except (Error, EnvironmentError) as error:
+                if not (isinstance(error, request.TimeoutError)
+                        and getattr(error, "isFromTransport", False)):
+                    return error
+                # Repeated here, not below: in a smaller form, so that a link
+                # too slow for this one does not fail for ever.
+                self._batch.shrink()
+                self._outbox.commitOrWarn()
+                wait = retry.backoff(repeats, random.random)
+                if (repeats >= self._settings.retries
+                        or wait >= self._call.left()):
+                    return error
+                repeats += 1
+                self._call.repeats += 1
+                time.sleep(wait)
+                parcel = self._smaller(parcel)
+                continue
+            self._client.noteAnswer(req)
+            status = req.getResponseCode()
+            if req.isAccepted():
+                self._accept(parcel)
+                return None
+            if status in _UNREADABLE:
+                self._noteDoubt(parcel)
+            if status in _REFUSED and req.getApiErrors():
+                self._refuse(parcel, req)
+                return None
+            if status == 413 and self._batch.shrink():
+                parcel = self._smaller(parcel)
+                continue
+            if status in (401, 403, 404):
+                if status != 404:
+                    if not renewed and self._client.renewToken(token):
+                        renewed = True
+                        continue
+                elif (not registered and parcel.deviceId not in self._skipped
+                        and req.hasApiErrorCode(request.ERROR_CODE_NOT_FOUND)
+                        and self._client.registerAgain(parcel.deviceId)):
+                    registered = True
+                    continue
+                self._skip(parcel, req)
+                return None
+            return _errorOf(req)
+
+    def _post(self, parcel):
+        self._call.resizes = True
+        try:
+            return self._service.postTable(parcel.payload())
+        finally:
+            self._call.resizes = False
+            if self._call.inDoubt:
+                self._noteDoubt(parcel)
+                self._call.inDoubt = False
+
+    def _smaller(self, parcel):
+        """The front of the queue again, in the size that is allowed now."""
+        self._outbox.putBack(parcel)
+        return self._outbox.next(
+            self._batch.values, self._stack[-1] if self._stack else None,
+            self._skipped)
+
+    def _noteDoubt(self, parcel):
+        self._outbox.inDoubt = max(self._outbox.inDoubt, parcel.count)
+
+    def _accept(self, parcel):
+        self._outbox.settle(parcel, accepted=True)
+        self._accepted += parcel.count
+        self._call.progressed()
+        self._batch.grow()
+        self._acceptedProbe = True
+        self._decided(parcel.count)
+
+    def _decided(self, count):
+        """Take rows off the stretch that is being halved."""
+        while self._stack and count > 0:
+            taken = min(count, self._stack[-1])
+            self._stack[-1] -= taken
+            count -= taken
+            if not self._stack[-1]:
+                self._stack.pop()
+
+    def _refuse(self, parcel, req):
+        if not self._stack:
+            self._stack = [parcel.count]
+            self._probes = 0
+            self._acceptedProbe = False
+        self._probes += 1
+        if self._firstRefusal is None:
+            self._firstRefusal = (req.getResponseCode(), req.getApiErrors())
+        if len(parcel.chunks) > 1:
+            self._decided(parcel.count)
+            self._stack.extend(chunk.rows for chunk in reversed(parcel.chunks))
+        elif self._probes >= _MAX_PROBES and not self._acceptedProbe:
+            self._rejectStretch(parcel, req)
+        elif parcel.count == 1:
+            self._reject(parcel, req, parcel.rowsAsDicts())
+        else:
+            row = req.getApiErrors()[0].get("row")
+            if compat.isInteger(row) and 0 <= row < parcel.count:
+                self._reject(parcel, req, [parcel.rowsAsDicts()[row]], row)
+            else:
+                half = parcel.count // 2
+                self._decided(parcel.count)
+                self._stack += [parcel.count - half, half]
+                self._outbox.putBack(parcel)
+
+    def _reject(self, parcel, req, dicts, row=None):
+        rejected = [RejectedRow(self._outbox.projectId, parcel.deviceId, found,
+                                req.getResponseCode(), req.getApiErrors())
+                    for found in dicts]
+        self._outbox.settle(parcel, False, rejected, row)
+        self._rejected += rejected
+        self._decided(len(rejected))
+
+    def _rejectStretch(self, parcel, req):
+        """Nothing of it was accepted in many tries: all of it is refused."""
+        while parcel is not None:
+            self._reject(parcel, req, parcel.rowsAsDicts())
+            parcel = self._outbox.next(
+                self._batch.values, self._stack[-1], self._skipped) \
+                if self._stack else None
+
+    def _skip(self, parcel, req):
+        """Leave this device's rows for another time; others may go."""
+        error = _errorOf(req)
+        self._skipped[parcel.deviceId] = error
+        self._stack = []
+        self._outbox.putBack(parcel)
+
+
+def _errorOf(req):
+    """What an answer that is neither acceptance nor refusal amounts to."""
+    status = req.getResponseCode()
+    kind = UnauthorizedError if status in (401, 403) else Error
+    return kind("{} {}".format(status, req.describeAnswer()), status,
+                req.getApiErrors())
+
+
+def sendError(failure, accepted, outbox, rejected=()):
+    """Make the SendError that is an instance of its cause as well."""
+    cause = type(failure)
+    if cause in (Error, SendError):
+        kind = SendError
+    else:
+        kind = combine(SendError, cause)
+    said = str(failure)
+    if isinstance(failure, (ConnectionError, request.TimeoutError)) or not \
+            isinstance(failure, Error):
+        said = "no answer: " + said
+    pending = outbox.pending()
+    error = kind("send failed. server sent: " + said,
+                 getattr(failure, "statusCode", None),
+                 getattr(failure, "apiErrors", ()), accepted=accepted,
+                 pending=pending, rejected=rejected,
+                 inDoubt=min(outbox.inDoubt, pending))
+    if isinstance(failure, EnvironmentError):
+        error.request = error.response = None
+    return error
