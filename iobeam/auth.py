@@ -1,0 +1,158 @@
+"""Which token to use: judge it, refresh it in time, hand the new one on.
+
+The only place where a token is read and held against the clock.
+"""
+from __future__ import absolute_import
+
+import threading
+
+from iobeam.errors import (ConnectionError, Error, TimeoutError)
+from iobeam.http import call as calls
+from iobeam.utils import compat, utils
+
+_DAY = 24 * 60 * 60.0  # seconds
+_LIFE_PART = 10  # a refreshed token is renewed in the last tenth of its life
+_PAUSE_SECONDS = 10 * 60.0  # after a refresh that brought nothing
+
+
+class TokenKeeper(object):
+    """The project token of one client.
+
+    Args:
+        token (str): the one from the builder.
+        projectId (int): what its ``pid`` must be.
+        refresh (callable): takes a token, returns the backend's new one.
+        adopt (callable): takes the token that is to be used from now on.
+        stored (callable): returns (token, received at) of an earlier run that
+            descends from this token, or None.
+        save (callable): takes a token and the time it was received at.
+        clock (callable): monotonic seconds.
+    """
+
+    def __init__(self, token, projectId, refresh, adopt, stored, save,
+                 clock=compat.monotonic):
+        self._token = token.strip()
+        self._projectId = projectId
+        self._refresh = refresh
+        self._adopt = adopt
+        self._stored = stored
+        self._save = save
+        self._clock = clock
+        self._received = None  # wall clock, for a token got by refresh
+        self._checked = False
+        self._nextTry = None  # monotonic: no refresh before
+        self._nextForced = None
+        self._lock = threading.Lock()
+        self.refreshes = 0
+
+    def newLock(self):
+        """Forget who held the lock: for a forked child."""
+        self._lock = threading.Lock()
+
+    def check(self):
+        """See to it that the token is good for a while yet.
+
+        Raises:
+            ValueError: it is no token, or one of another project.
+            ConnectionError, TimeoutError: it needs a refresh, and the backend
+                does not answer.
+        """
+        if not self._checked:
+            self._checkProject(utils.readToken(self._token))
+            stored = self._stored()
+            if stored is not None and self._isUsable(stored[0]):
+                self._received = stored[1]
+                self._use(stored[0])
+            self._checked = True
+        if self._isDue():
+            self._renew(self._token, self._isDue)
+
+    def renew(self, refused):
+        """Refresh because the backend refuses a token.
+
+        Args:
+            refused (str): the token that it did not take.
+
+        Returns:
+            bool: whether there is another one now.
+        """
+        if self._token == refused:
+            now = self._clock()
+            if self._nextForced is not None and now < self._nextForced:
+                return False
+            self._nextForced = now + _PAUSE_SECONDS
+            self._renew(refused, lambda: True)
+        return self._token != refused
+
+    def _renew(self, old, isNeeded):
+        if not compat.acquireWithin(self._lock, calls.current().left()):
+            raise TimeoutError("another thread is still refreshing the token")
+        try:
+            if self._token != old or not isNeeded():
+                return  # another thread did it while this one waited
+            try:
+                new = self._refresh(old)
+            except (ConnectionError, TimeoutError):
+                raise
+            except Error as error:
+                problem = "the backend refuses (status {})".format(
+                    error.statusCode)
+            else:
+                problem = self._problemOf(new, old)
+            if problem is None:
+                self._received = utils.time.time()
+                self._use(new.strip())
+                self.refreshes += 1
+                self._save(self._token, self._received)
+                if self._isDue():  # the clock may be wrong: not at every call
+                    self._nextTry = self._clock() + _PAUSE_SECONDS
+            else:
+                self._nextTry = self._clock() + _PAUSE_SECONDS
+                utils.getLogger().warning(
+                    "the token could not be refreshed: %s; the old one is "
+                    "used on, next try in %d minutes", problem,
+                    _PAUSE_SECONDS // 60)
+        finally:
+            self._lock.release()
+
+    def _use(self, token):
+        self._token = token
+        self._adopt(token)
+
+    def _problemOf(self, new, old):
+        """What is wrong with the answer to a refresh, or None."""
+        if not isinstance(new, compat.TEXTS) or not new.strip():
+            return "the answer holds no token"
+        try:
+            self._checkProject(utils.readToken(new))
+        except ValueError as error:
+            return str(error)
+        return None if new.strip() != old else "it is the same token again"
+
+    def _checkProject(self, claims):
+        project = claims.get("pid")
+        if project is not None and project != self._projectId:
+            raise ValueError(
+                "the token is for project {}, not {}: check projectId and "
+                "token".format(project, self._projectId))
+
+    def _isUsable(self, token):
+        try:
+            claims = utils.readToken(token)
+            self._checkProject(claims)
+        except ValueError:
+            return False
+        expiry = claims.get("exp")
+        return expiry is None or expiry > utils.time.time()
+
+    def _isDue(self):
+        """Tell whether a refresh is called for now."""
+        if self._nextTry is not None and self._clock() < self._nextTry:
+            return False
+        if self._received is None:
+            return utils.isExpiredToken(self._token)
+        expiry = utils.readToken(self._token).get("exp")
+        if expiry is None:
+            return False
+        margin = min(_DAY, max(0, expiry - self._received) / _LIFE_PART)
+        return utils.time.time() >= expiry - margin

@@ -1,0 +1,162 @@
+"""What a client keeps on disk about itself: the device id, and its token.
+
+``iobeam_device_id`` holds the bare id, as 0.11.0 and other clients read it;
+``iobeam_state.json`` says which project and backend it belongs to, and holds
+the refreshed token. Both are written to a temporary file, fsynced and renamed.
+"""
+from __future__ import absolute_import
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+
+from iobeam.errors import Error
+from iobeam.utils import compat, utils
+
+_ID_FILE = "iobeam_device_id"
+_STATE_FILE = "iobeam_state.json"
+
+
+class Identity(object):
+    """The files of one client in a folder.
+
+    Args:
+        path (str): an absolute folder.
+        projectId (int), baseUrl (str): what the state must have been
+            written for.
+        token (str): the builder's; a stored token must descend from it.
+    """
+
+    def __init__(self, path, projectId, baseUrl, token):
+        self.path = path
+        self._projectId = projectId
+        self._baseUrl = baseUrl
+        self._tokenHash = hashlib.sha256(
+            compat.toText(token).strip().encode("utf-8")).hexdigest()
+        self._unsaved = None
+
+    def checkFolder(self):
+        """See that the folder exists and takes files, before registering.
+
+        Raises:
+            Error: it does not.
+        """
+        if not os.path.isdir(self.path):
+            raise Error("saveToDisk: the folder {} does not exist; create it"
+                        .format(self.path))
+        try:
+            handle, name = tempfile.mkstemp(prefix=".iobeam", dir=self.path)
+            os.close(handle)
+            os.remove(name)
+        except EnvironmentError as error:
+            raise Error("saveToDisk: the folder {} cannot be written: {}"
+                        .format(self.path, error))
+
+    def readDeviceId(self):
+        """Return the id on disk, or None.
+
+        Raises:
+            Error: the file is there and cannot be read: to register anew
+                would make a second device of this one.
+        """
+        file = os.path.join(self.path, _ID_FILE)
+        try:
+            with io.open(file, "rb") as opened:
+                raw = opened.read()
+        except EnvironmentError as error:
+            if not os.path.lexists(file):
+                return None
+            raise Error("the device id {} cannot be read: {}".format(
+                file, error))
+        try:
+            deviceId = str(raw.decode("utf-8-sig").strip())
+            utils.checkValidDeviceId(deviceId)
+        except ValueError as error:
+            utils.getLogger().warning(
+                "%s holds no valid device id (%s) and is not used", file,
+                utils.shorten(str(error)))
+            return None
+        state = self._readState()
+        if (state.get("device_id") == deviceId
+                and state.get("project_id") != self._projectId):
+            utils.getLogger().warning(
+                "%s holds the device id of project %s and is not used", file,
+                state.get("project_id"))
+            return None
+        return deviceId
+
+    def saveDeviceId(self, deviceId):
+        """Keep the id; if the disk does not take it, warn and keep trying."""
+        self._unsaved = deviceId
+        self.saveUnsaved()
+
+    def saveUnsaved(self):
+        """Try again to save an id that the disk did not take."""
+        if self._unsaved is None:
+            return
+        try:
+            _writeFile(self.path, _ID_FILE, self._unsaved, 0o644)
+            self._updateState({"device_id": self._unsaved})
+            self._unsaved = None
+        except EnvironmentError as error:
+            utils.getLogger().warning(
+                "the device id %s could not be saved (%s); the next call tries "
+                "again", self._unsaved, error)
+
+    def readToken(self):
+        """Return (token, received at) that descend from ours, or None."""
+        state = self._readState()
+        token, received = state.get("token"), state.get("token_received")
+        if (state.get("project_id") == self._projectId
+                and state.get("base_url") == self._baseUrl
+                and state.get("token_sha256") == self._tokenHash
+                and isinstance(token, compat.TEXTS)
+                and compat.isNumber(received)):
+            return token, received
+        return None
+
+    def saveToken(self, token, received):
+        """Keep a refreshed token for the next start; failing is a warning."""
+        try:
+            self._updateState({"token": token, "token_received": received,
+                               "token_sha256": self._tokenHash})
+        except EnvironmentError as error:
+            utils.getLogger().warning(
+                "the refreshed token could not be saved: %s", error)
+
+    def _readState(self):
+        try:
+            with io.open(os.path.join(self.path, _STATE_FILE), "rb") as opened:
+                state = json.loads(opened.read().decode("utf-8"))
+        except (EnvironmentError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def _updateState(self, facts):
+        state = self._readState()
+        if (state.get("project_id") != self._projectId
+                or state.get("base_url") != self._baseUrl):
+            # another project's token is of no use here
+            state = {"project_id": self._projectId, "base_url": self._baseUrl}
+        state.update(facts)
+        _writeFile(self.path, _STATE_FILE,
+                   json.dumps(state, sort_keys=True, indent=1), 0o600)
+
+
+def _writeFile(path, name, text, mode):
+    """Write a file so that a reader, or a power cut, sees the old or the new."""
+    handle, temporary = tempfile.mkstemp(prefix="." + name, dir=path)
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(compat.toText(text).encode("utf-8"))
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.chmod(temporary, mode)
+        compat.replaceFile(temporary, os.path.join(path, name))
+    except BaseException:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        raise
+    compat.fsyncFolder(path)
