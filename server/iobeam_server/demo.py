@@ -159,4 +159,5 @@ def _tell_how_to_go_on(say: Callable[[str], None], base: str, token: str) -> Non
     say(f"export IOBEAM_BACKEND={base}")
     say("export IOBEAM_PROJECT_ID=1")
     say(f"export IOBEAM_TOKEN={token}")
-    say('curl -H "Authorization: Bearer $IOBEAM_TOKEN" "$IOBEAM_BACKEND"exports/1/all/all?limit=3')
+    url = '"${IOBEAM_BACKEND}exports/1/all/all?limit=3"'
+    say(f'curl -H "Authorization: Bearer $IOBEAM_TOKEN" {url}')
