@@ -48,11 +48,13 @@ class Backend:
         with contextlib.ExitStack() as undo:
             self.store = open_storage(url, config)
             undo.callback(self.store.close)
-            self.first_start = first_project(self.store, config)
             self._writer = Writer(self.store, config.group_values, config.high_water_values)
             undo.callback(self._writer.close)
             self.app = create_app(self.store, self._writer, config)
             self.server = ApiServer(self.app, config)
+            undo.callback(self.server.close_all)
+            # last: a token made before the address turned out to be taken would never be shown
+            self.first_start = first_project(self.store, config)
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Backend:
@@ -78,7 +80,7 @@ class Backend:
         self.server.stop()
 
     def close(self) -> None:
-        """Close writer and database, in this order; after `run` has returned."""
+        """Close sockets, writer and database, in this order; after `run` has returned."""
         self._undo.close()
 
 

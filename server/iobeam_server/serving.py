@@ -230,11 +230,17 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
                 self._turn(1.0)
             self._drain()
         finally:
-            self.task_dispatcher.shutdown()
-            self._has_ended = True
-            for channel in list(self.active_channels.values()):
-                channel.handle_close()
-            wasyncore.close_all(self._map)
+            self.close_all()
+
+    def close_all(self) -> None:
+        """Close every socket and end the threads. Idempotent; `run` does it at its end."""
+        if self._has_ended:
+            return
+        self.task_dispatcher.shutdown()
+        self._has_ended = True
+        for channel in list(self.active_channels.values()):
+            channel.handle_close()
+        wasyncore.close_all(self._map)
 
     def _turn(self, timeout_s: float) -> None:
         wasyncore.loop(timeout=timeout_s, map=self._map, use_poll=True, count=1)
