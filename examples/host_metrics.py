@@ -116,8 +116,12 @@ def parseArgs():
     return parser.parse_args()
 
 
+def oneLine(message):
+    return " ".join(str(message).split())
+
+
 def stop(message, code):
-    sys.stderr.write("host_metrics.py: {}\n".format(message))
+    sys.stderr.write("host_metrics.py: {}\n".format(oneLine(message)))
     sys.exit(code)
 
 
@@ -160,7 +164,7 @@ def main():
                 client.send()
             except iobeam.request.Error as error:
                 # What was not accepted stays in the store and goes with the next send.
-                print("{} points not sent yet: {}".format(waiting, error), file=sys.stderr)
+                print("{} points not sent yet: {}".format(waiting, oneLine(error)), file=sys.stderr)
             else:
                 sent += waiting
                 waiting = 0
