@@ -6,7 +6,7 @@ from __future__ import absolute_import
 
 import threading
 
-from iobeam.errors import (ConnectionError, Error, TimeoutError)
+from iobeam import errors
 from iobeam.http import call as calls
 from iobeam.utils import compat, utils
 
@@ -86,15 +86,15 @@ class TokenKeeper(object):
 
     def _renew(self, old, isNeeded):
         if not compat.acquireWithin(self._lock, calls.current().left()):
-            raise TimeoutError("another thread is still refreshing the token")
+            raise errors.TimeoutError("another thread is still refreshing the token")
         try:
             if self._token != old or not isNeeded():
                 return  # another thread did it while this one waited
             try:
                 new = self._refresh(old)
-            except (ConnectionError, TimeoutError):
+            except (errors.ConnectionError, errors.TimeoutError):
                 raise
-            except Error as error:
+            except errors.Error as error:
                 problem = "the backend refuses (status {})".format(
                     error.statusCode)
             else:

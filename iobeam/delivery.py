@@ -9,8 +9,7 @@ from __future__ import absolute_import
 import random
 import time
 
-from iobeam.errors import (ConnectionError, Error, SendError,
-                           UnauthorizedError, combine)
+from iobeam.errors import Error, SendError, UnauthorizedError, combine
 from iobeam.http import request, retry
 from iobeam.outbox import RejectedRow
 from iobeam.utils import compat, utils
@@ -284,7 +283,7 @@ def sendError(failure, accepted, outbox, rejected=()):
     else:
         kind = combine(SendError, cause)
     said = str(failure)
-    if isinstance(failure, (ConnectionError, request.TimeoutError)) or not \
+    if isinstance(failure, (request.ConnectionError, request.TimeoutError)) or not \
             isinstance(failure, Error):
         said = "no answer: " + said
     pending = outbox.pending()

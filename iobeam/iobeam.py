@@ -923,6 +923,10 @@ def _atExit():
             client._keepRows(client._outbox.commitOrWarn)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [
-        client._checkFork() for client in list(_clients)])
+def _afterFork():
+    for client in list(_clients):
+        client._checkFork()
+
+
+if hasattr(os, "register_at_fork"):  # from Python 3.7 on
+    os.register_at_fork(after_in_child=_afterFork)  # novm

@@ -10,10 +10,7 @@ import json
 import os
 import threading
 
-from iobeam.errors import (ConnectionError, DuplicateIdError,
-                           DuplicateNameError, Error, SendError, SpoolError,
-                           TimeoutError, UnauthorizedCodeError,
-                           UnauthorizedError, UnknownCodeError)
+from iobeam import errors
 from iobeam.utils import compat, utils
 
 __all__ = ["ConnectionError", "DEFAULT_BASE_URL", "DuplicateIdError",
@@ -22,6 +19,18 @@ __all__ = ["ConnectionError", "DEFAULT_BASE_URL", "DuplicateIdError",
            "Request", "Requester", "SendError", "Settings", "SpoolError",
            "TimeoutError", "UnauthorizedCodeError", "UnauthorizedError",
            "UnknownCodeError", "baseUrl", "getRequester"]
+
+# The old paths of the errors. Two have the names of builtins of Python 3.
+ConnectionError = errors.ConnectionError  # novm
+DuplicateIdError = errors.DuplicateIdError
+DuplicateNameError = errors.DuplicateNameError
+Error = errors.Error
+SendError = errors.SendError
+SpoolError = errors.SpoolError
+TimeoutError = errors.TimeoutError  # novm
+UnauthorizedCodeError = errors.UnauthorizedCodeError
+UnauthorizedError = errors.UnauthorizedError
+UnknownCodeError = errors.UnknownCodeError
 
 ERROR_CODE_NOT_FOUND = 32
 ERROR_CODE_DUPLICATE_DEVICE_ID = 150
@@ -285,6 +294,9 @@ def baseUrl(url=None):
         raise ValueError(
             "backend {} is not a URL such as http://127.0.0.1:4620/v1/ (http "
             "or https, and a host)".format(utils.shorten(url)))
+    if not compat.urlsplit(url).path.strip("/"):
+        _warnOnce("%s has no path: the API is under its version, %s/v1/", url,
+                  url.rstrip("/"))
     if (url.lower().startswith("http:") and host not in _LOOPBACK
             and not host.startswith("127.")):
         _warnOnce("%s: plain http, the token and the data can be read on the "

@@ -7,19 +7,15 @@ import time
 
 PY2 = sys.version_info[0] == 2
 
-if PY2:  # pragma: no cover - one of the two branches runs on each Python
-    from urllib import quote as _quote
-    from urlparse import urlsplit
-
-    INTEGERS = (int, long)  # noqa: F821
-    TEXTS = (str, unicode)  # noqa: F821
-    text = unicode  # noqa: F821
+if PY2:
+    from urllib import quote as _quote  # novm
+    from urlparse import urlsplit  # novm
 else:
-    from urllib.parse import quote as _quote, urlsplit
+    from urllib.parse import quote as _quote, urlsplit  # novm
 
-    INTEGERS = (int,)
-    TEXTS = (str,)
-    text = str
+text = type(u"")
+TEXTS = (str, text)
+INTEGERS = (int, type(2 ** 64))  # the latter is `long` on 2.7
 
 __all__ = ["INTEGERS", "PY2", "TEXTS", "acquireWithin", "fsyncFolder",
            "isInteger", "isNumber", "monotonic", "quotePath", "replaceFile",
@@ -51,9 +47,9 @@ def quotePath(part):
 
 
 if hasattr(time, "monotonic"):
-    monotonic = time.monotonic
+    monotonic = time.monotonic  # novm
 elif os.name == "nt":
-    monotonic = time.clock  # a performance counter on Windows
+    monotonic = time.clock  # novm: a performance counter on Windows
 else:
     def monotonic():
         """Seconds since some fixed instant; never runs backwards.
@@ -67,7 +63,7 @@ else:
 def acquireWithin(lock, seconds):
     """Acquire `lock`, waiting at most `seconds`; return whether it is held."""
     if not PY2:
-        return lock.acquire(timeout=max(0, seconds))
+        return lock.acquire(timeout=max(0, seconds))  # novm
     limit = monotonic() + seconds
     pause = 0.0005
     while not lock.acquire(False):
@@ -82,7 +78,7 @@ def acquireWithin(lock, seconds):
 def replaceFile(source, target):
     """Rename `source` over `target` in one step, also on Windows with 2.7."""
     if hasattr(os, "replace"):
-        os.replace(source, target)
+        os.replace(source, target)  # novm
     elif os.name == "nt":
         if os.path.exists(target):
             os.remove(target)
