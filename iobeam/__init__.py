@@ -6,6 +6,12 @@ same names. Importing loads the standard library only (and enum34 on Python
 """
 from __future__ import absolute_import
 
+import os
+
+# What is imported at the first request must be found also after the program
+# has changed its directory; Python 2.7 keeps a relative path as it is.
+__path__ = [os.path.abspath(path) for path in __path__]
+
 # The version is read from this line by setup.py, which must not import.
 __version__ = "1.0.0"
 
