@@ -17,7 +17,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import (
     InternalServerError,
     RequestEntityTooLarge,
@@ -39,6 +39,13 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             # waitress would answer 100 Continue first, and then receive what it has refused
             self.expect_continue = False
         return consumed
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    def build_response_header(self) -> bytes:
+        if self.channel.server.is_stopping:
+            self.set_close_on_finish()  # tell the client to go on elsewhere
+        return bytes(super().build_response_header())
 
 
 class _ErrorTask(ErrorTask):  # type: ignore[misc]
@@ -74,6 +81,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     """
 
     parser_class = _Parser
+    task_class = _Task
     error_task_class = _ErrorTask
 
     refused = False
@@ -99,6 +107,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def readable(self) -> bool:
         if self.lingers_until is not None:
             return not self.will_close
+        if self.server.is_stopping and self.request is None:
+            return False  # else a busy client's next request would always be in flight
         return bool(super().readable())
 
     def writable(self) -> bool:
@@ -156,7 +166,7 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, application: Callable[..., Any], config: Config) -> None:
         self.linger_s = config.linger_s
         self._config = config
-        self._stopping = False
+        self.is_stopping = False
         self._has_ended = False
         address = f"{config.host}:{config.port}"
         try:
@@ -215,7 +225,7 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
 
     def stop(self) -> None:
         """Make `run` drain and return; safe in a signal handler and from any thread."""
-        self._stopping = True
+        self.is_stopping = True
         self.pull_trigger()
 
     def pull_trigger(self) -> None:
@@ -226,7 +236,7 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until `stop`, then finish what is in flight and close everything."""
         try:
-            while not self._stopping:
+            while not self.is_stopping:
                 self._turn(1.0)
             self._drain()
         finally:

@@ -23,6 +23,7 @@ from iobeam_server.storage import open_storage
 from iobeam_server.storage.base import INPUT, Device, Selection
 
 WAIT_S = 30
+STOP_S = 10  # clients that go on sending must not use up the 30 s of draining
 ROWS = 20
 
 
@@ -88,8 +89,8 @@ def test_what_was_answered_200_is_there_afterwards(tmp_path: Path, number: int) 
         assert enough.wait(WAIT_S)
         child.send_signal(number)
         for thread in threads:
-            thread.join(WAIT_S)
-        code = child.wait(WAIT_S)
+            thread.join(STOP_S)
+        code = child.wait(STOP_S)
     assert code == (0 if number == signal.SIGTERM else -signal.SIGKILL)
     with contextlib.closing(open_storage(url, Config())) as store:
         for device in devices:
