@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 import os
 import sys
+import threading
 import time
 
 PY2 = sys.version_info[0] == 2
@@ -63,7 +64,8 @@ else:
 def acquireWithin(lock, seconds):
     """Acquire `lock`, waiting at most `seconds`; return whether it is held."""
     if not PY2:
-        return lock.acquire(timeout=max(0, seconds))  # novm
+        seconds = min(max(0, seconds), threading.TIMEOUT_MAX)  # novm
+        return lock.acquire(timeout=seconds)  # novm
     limit = monotonic() + seconds
     pause = 0.0005
     while not lock.acquire(False):
