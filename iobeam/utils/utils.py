@@ -27,6 +27,9 @@ _PATH_WORDS = ("all", "timestamp")  # device ids that collide with API paths
 _RESERVED_COLUMNS = ("time", "time_offset", "all")
 _CONTROL = re.compile(u"[\x00-\x1f\x7f-\x9f]")
 
+_oddNames = set()  # columns that were warned about
+_MAX_ODD_NAMES = 1000  # then a program makes them up, and has been told
+
 logging.getLogger("iobeam").addHandler(logging.NullHandler())
 
 
@@ -80,7 +83,8 @@ def checkValidDeviceId(deviceId):
 def checkValidSeriesName(name):
     """Check the name of a series or column.
 
-    White space around it and ``/`` pass with a warning, as 0.11.0 took them.
+    White space around it and ``/`` pass, as 0.11.0 took them, with one warning
+    a name.
 
     Raises:
         ValueError: no string, empty, a reserved name (``time``,
@@ -94,7 +98,9 @@ def checkValidSeriesName(name):
     if _CONTROL.search(decoded):
         raise ValueError("columns cannot contain control characters: {}; "
                          "rename the column".format(shorten(name)))
-    if decoded != decoded.strip() or u"/" in decoded:
+    if ((decoded != decoded.strip() or u"/" in decoded)
+            and decoded not in _oddNames and len(_oddNames) < _MAX_ODD_NAMES):
+        _oddNames.add(decoded)
         getLogger().warning(
             "column name %s has white space around it or a '/': some tools "
             "cannot address it; better rename it", shorten(name))
@@ -183,9 +189,10 @@ def readToken(token):
                 "require_exp", "require_iat", "require_nbf")))
     except (jwt.InvalidTokenError, ValueError, TypeError):
         claims = _decodePayload(token)
-    expiry = claims.get("exp") if isinstance(claims, dict) else True
-    if expiry is not None and not (compat.isNumber(expiry)
-                                   and abs(expiry) < 2 ** 53):
+    if not isinstance(claims, dict):
+        raise ValueError("invalid jwt token")
+    expiry = claims.get("exp", 0)
+    if not compat.isNumber(expiry) or not abs(expiry) < 2 ** 53:
         raise ValueError("invalid jwt token")
     return claims
 
