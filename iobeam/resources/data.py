@@ -3,13 +3,12 @@ from __future__ import absolute_import
 
 import collections
 import datetime
-import operator
 import os
 import sys
 import threading
 from enum import Enum
 
-from iobeam.resources import values
+from iobeam.resources import fastrow, values
 from iobeam.utils import compat, utils
 
 __all__ = ["DataPoint", "DataSeries", "DataStore", "TimeUnit", "Timestamp",
@@ -20,8 +19,6 @@ _MAX_MSEC = values.MAX_USEC // 1000
 _MIN_MSEC = -_MAX_MSEC
 _USEC_PER_MSEC = 1000
 
-_AREFLOATS = frozenset([float]).issuperset  # takes an iterable of types
-_INFINITE = float("inf")
 _MIN_INT, _MAX_INT = values.MIN_INT, values.MAX_INT
 
 # Rows held for sending lie in blocks of about one largest request (20 000
@@ -288,7 +285,7 @@ class DataStore(object):
                             in enumerate(self._columns, 1))
         self._width = len(self._columns)
         self._blank = [None] * (self._width + 1)
-        self._pick = _picker(self._columns)
+        self._makeRow = fastrow.rowMaker(self._columns)
         self._cells = []
         self._held = collections.deque()  # of Rows, before those in _cells
         self._marks = [(0, None)]  # (row number, device of the rows from it on)
@@ -319,14 +316,9 @@ class DataStore(object):
             usec = timestamp * 1000
         else:
             usec = self._microseconds(timestamp)
-        row = None
         try:
-            if len(dataDict) == self._width:
-                row = self._pick(dataDict)
-                # x - x is 0 for every float but NaN and the infinities, and
-                # one of those among the summands makes the sum one
-                total = sum(row) if _AREFLOATS(map(type, row)) else _INFINITE
-                row = (usec,) + row if total - total == 0 else None
+            row = (self._makeRow(usec, dataDict)
+                   if len(dataDict) == self._width else None)
         except (KeyError, TypeError):
             row = None  # `_row` says what is wrong
         if row is None:
@@ -374,24 +366,24 @@ class DataStore(object):
         """One row as a list, time first; gaps and odd values are mended."""
         if not dataDict:
             raise ValueError("dataDict cannot be None or empty")
-        if not hasattr(dataDict, "items"):
-            raise ValueError("dataDict must be a dict of column name to value,"
-                             " not {}".format(utils.shorten(dataDict)))
         row = self._blank[:]
         row[0] = usec
         places = self._places
-        for column, value in dataDict.items():
-            if column not in places:
-                raise ValueError(
-                    "dataDict can only contain keys in this store's columns")
-            kind = type(value)
-            if kind is float and value - value == 0:
-                pass
-            elif kind is int and _MIN_INT <= value <= _MAX_INT:
-                pass
-            else:
-                value = self._value(column, value)
-            row[places[column]] = value
+        try:
+            for column, value in dataDict.items():
+                kind = type(value)
+                if kind is float:
+                    if value - value != 0:
+                        value = self._value(column, value)
+                elif kind is not int or not _MIN_INT <= value <= _MAX_INT:
+                    value = self._value(column, value)
+                row[places[column]] = value
+        except KeyError:
+            raise ValueError(
+                "dataDict can only contain keys in this store's columns")
+        except AttributeError:
+            raise ValueError("dataDict must be a dict of column name to value,"
+                             " not {}".format(utils.shorten(dataDict)))
         return row
 
     def _value(self, column, value):
@@ -535,13 +527,6 @@ def asDict(columns, row):
     found = dict(zip(columns, row[1:]))
     found["time"] = row[0]
     return found
-
-
-def _picker(columns):
-    if len(columns) == 1:
-        column = columns[0]
-        return lambda dataDict: (dataDict[column],)
-    return operator.itemgetter(*columns)
 
 
 def _checkedColumns(columns):
