@@ -60,7 +60,7 @@ class Delivery(object):
 
     Args:
         client: gives ``renewToken(token)``, ``registerAgain(deviceId)`` (both
-            return whether a repeat makes sense) and ``noteAnswer(req)``.
+            return whether a repeat makes sense) and ``noteAnswer(req, accepted)``.
         outbox (Outbox): the rows.
         service (ImportService): posts them.
         batch (BatchSize): kept by the client from call to call.
@@ -154,9 +154,9 @@ class Delivery(object):
                 time.sleep(wait)
                 parcel = self._smaller(parcel)
                 continue
-            self._client.noteAnswer(req)
-            status = req.getResponseCode()
-            if req.isAccepted():
+            status, accepted = req.getResponseCode(), req.isAccepted()
+            self._client.noteAnswer(req, accepted)
+            if accepted:
                 self._accept(parcel)
                 return None
             if status in _UNREADABLE:

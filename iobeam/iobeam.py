@@ -450,11 +450,11 @@ class _Client(object):
                                   "has been registered again", deviceId)
         return True
 
-    def noteAnswer(self, req):
+    def noteAnswer(self, req, accepted):
         """Learn from an answer: how much it takes, what its clock says."""
         self._batchSize.learn(req.getResponseHeader("Iobeam-Max-Values"))
         self._outbox.valuesPerChunk = self._batchSize.values
-        if not req.isAccepted():
+        if not accepted:
             return
         date = req.getResponseHeader("Date")
         parsed = email.utils.parsedate_tz(date) if date else None

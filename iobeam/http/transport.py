@@ -133,8 +133,7 @@ class Channel(object):
 
     def _prepare(self, method, url, params, headers, payload):
         session = self._open()
-        sent = {"User-Agent": _USER_AGENT, "Accept": "*/*",
-                "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"}
+        sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate"}
         body = None
         if method == "POST":
             sent["Content-Type"] = "application/json"
@@ -161,8 +160,7 @@ class Channel(object):
     def _address(self, url, params):
         key = (url, tuple(sorted(params.items())))
         if key not in self._urls:
-            if len(self._urls) > 100:  # a program that asks for many things
-                self._urls.clear()
+            _makeRoom(self._urls)
             prepared = requests.PreparedRequest()
             prepared.prepare_url(url, [
                 (name, str(value).lower() if isinstance(value, bool) else value)
@@ -424,7 +422,23 @@ def _deadlineConnection(base):
     class DeadlineConnection(base):
         response_class = _deadlineResponse(base.response_class)
 
+        _head = None
+
         def send(self, data, *args):
+            # The headers wait for the body, so that a small request leaves in
+            # one packet and one system call.
+            if data.startswith(b"POST ") and data.endswith(b"\r\n\r\n"):
+                self._head = data
+            else:
+                self._transmit((self._head or b"") + data)
+
+        def getresponse(self, *args, **kwargs):
+            if self._head is not None:  # there was no body
+                self._transmit(self._head)
+            return base.getresponse(self, *args, **kwargs)
+
+        def _transmit(self, data):
+            self._head = None
             if self.sock is None:
                 self.connect()
             call = calls.current(None)
@@ -433,7 +447,7 @@ def _deadlineConnection(base):
                 call.bytes += len(data)
             for start in range(0, max(1, len(data)), _PIECE):
                 self.sock.settimeout(_stepSeconds())
-                base.send(self, data[start:start + _PIECE], *args)
+                base.send(self, data[start:start + _PIECE])
 
     def connectWithin(self):
         """Connect to the first address that answers, all in one span.
@@ -478,26 +492,67 @@ def _deadlineConnection(base):
 
 
 class _DeadlineAdapter(requests.adapters.HTTPAdapter):
-    """Gives every pool, whatever its scheme or proxy, such connections."""
+    """Gives every pool, whatever its scheme or proxy, such connections.
+
+    The rest spares a small send what it would do again and again: to find the
+    pool and the path of an address it knows, and to look for cookies.
+    """
 
     _classes = {}
 
-    def _withDeadline(self, pool):
-        base = pool.ConnectionCls
-        if base not in self._classes.values():
-            if base not in self._classes:
-                self._classes[base] = _deadlineConnection(base)
-            pool.ConnectionCls = self._classes[base]
+    def __init__(self):
+        self._pools = {}
+        self._paths = {}
+        requests.adapters.HTTPAdapter.__init__(self)
+
+    def _poolOf(self, url, find):
+        pool = self._pools.get(url)
+        if pool is None:
+            _makeRoom(self._pools)
+            pool = self._pools[url] = find()
+            base = pool.ConnectionCls
+            if base not in self._classes.values():
+                if base not in self._classes:
+                    self._classes[base] = _deadlineConnection(base)
+                pool.ConnectionCls = self._classes[base]
         return pool
 
-    def get_connection(self, *args, **kwargs):  # requests before 2.32
-        return self._withDeadline(requests.adapters.HTTPAdapter.get_connection(
-            self, *args, **kwargs))
+    def get_connection(self, url, proxies=None):  # requests before 2.32
+        return self._poolOf(url, lambda: requests.adapters.HTTPAdapter
+                            .get_connection(self, url, proxies))
 
-    def get_connection_with_tls_context(self, *args, **kwargs):
+    def get_connection_with_tls_context(self, request, *args, **kwargs):
         base = requests.adapters.HTTPAdapter
-        return self._withDeadline(
-            base.get_connection_with_tls_context(self, *args, **kwargs))
+        return self._poolOf(
+            request.url, lambda: base.get_connection_with_tls_context(
+                self, request, *args, **kwargs))
+
+    def request_url(self, request, proxies):
+        if request.url not in self._paths:
+            _makeRoom(self._paths)
+            self._paths[request.url] = \
+                requests.adapters.HTTPAdapter.request_url(
+                    self, request, proxies)
+        return self._paths[request.url]
+
+    def build_response(self, request, raw):
+        response = requests.Response()
+        response.status_code = raw.status
+        response.reason = raw.reason
+        response.headers = requests.structures.CaseInsensitiveDict(raw.headers)
+        response.encoding = requests.utils.get_encoding_from_headers(
+            response.headers)
+        response.raw = raw
+        response.url = request.url
+        response.request = request
+        response.connection = self
+        return response
+
+
+def _makeRoom(cache):
+    """Empty a cache by address: for a program that asks for many things."""
+    if len(cache) > 100:
+        cache.clear()
 
 
 def _makeSession():

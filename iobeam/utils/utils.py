@@ -178,9 +178,19 @@ def readToken(token):
         ValueError: no string, empty, or ``invalid jwt token``.
     """
     checkValidProjectToken(token)
+    known, claims = _lastRead[0]
+    if known != token:  # it is the same one at every send
+        claims = _claimsOf(token.strip())
+        _lastRead[0] = (token, claims)
+    return dict(claims)
+
+
+_lastRead = [(None, None)]
+
+
+def _claimsOf(token):
     import jwt  # costs 50 ms on a small board: only when a token is read
 
-    token = token.strip()
     try:
         claims = jwt.decode(token, "", algorithms=["HS256"], options=dict(
             (check, False) for check in (
