@@ -106,8 +106,8 @@ class Request(object):
         return self
 
     def token(self, token):
-        """Set the bearer token."""
-        return self.header("Authorization", "Bearer {}".format(token))
+        """Set the bearer token; white space around it is left out."""
+        return self.header("Authorization", "Bearer {}".format(token).strip())
 
     def setBody(self, body):
         """Set the body: a dict, or an object with ``asDict`` and ``asText``."""
