@@ -7,6 +7,7 @@ alone; anything else that fails ends the call, and the rows stay.
 from __future__ import absolute_import
 
 import random
+import re
 import time
 
 from iobeam.errors import Error, SendError, UnauthorizedError, combine
@@ -36,8 +37,8 @@ class BatchSize(object):
 
     def learn(self, advertised):
         """Take up an ``Iobeam-Max-Values`` header (str or None)."""
-        if self._fixed is None and advertised and str(advertised).isdigit() \
-                and int(advertised) > 0:
+        if self._fixed is None and advertised \
+                and re.match("0*[1-9][0-9]{0,9}\\Z", str(advertised)):
             top = min(int(advertised), MAX_VALUES)
             if top != self._top:
                 if self.values == self._top or self.values > top:
@@ -80,7 +81,7 @@ class Delivery(object):
         self._progress = progress
         self._skipped = {}  # device to the answer or error that stopped it
         self._rejected = []
-        self._firstRefusal = None  # (status, API errors)
+        self._firstRefusal = None  # (status, API errors, the answer as text)
         self._accepted = self._total = 0
         # A refused stretch at the front of the queue: the sizes in which it is
         # tried, the next one last.
@@ -107,23 +108,24 @@ class Delivery(object):
                 failure = self._deliver(parcel)
                 if self._progress is not None:
                     self._progress(self._accepted, self._total)
+        except BaseException:
+            # of `progress`, or KeyboardInterrupt: what was accepted is gone,
+            # the rest is pending, and as safe as after any other failure
+            self._outbox.commitOrWarn()
+            raise
         finally:
-            # also when an exception passes through: what was accepted is
-            # gone, the rest is pending
             self._call.onTrouble = None
             self._outbox.end()
             if self._rejected:
                 utils.getLogger().warning(
                     "%d rows were refused by the backend, the first with %s %s",
                     len(self._rejected), self._firstRefusal[0],
-                    utils.shorten(list(self._firstRefusal[1]), 300))
+                    self._firstRefusal[2])
         if failure is None and self._skipped:
             failure = next(iter(self._skipped.values()))
         if failure is None and self._rejected:
-            failure = SendError(
-                "{} {}".format(self._firstRefusal[0],
-                               utils.shorten(list(self._firstRefusal[1]), 300)),
-                *self._firstRefusal)
+            status, apiErrors, text = self._firstRefusal
+            failure = SendError("{} {}".format(status, text), status, apiErrors)
         if failure is not None:
             self._outbox.commitOrWarn()
             raise sendError(failure, self._accepted, self._outbox,
@@ -131,7 +133,7 @@ class Delivery(object):
 
     def _deliver(self, parcel):
         """Send one parcel until it is decided; the error that ends it all."""
-        repeats = 0
+        self._call.repeated = 0
         renewed = registered = False
         while True:
             token = self._service.token
@@ -145,11 +147,11 @@ class Delivery(object):
                 # too slow for this one does not fail for ever.
                 self._batch.shrink()
                 self._outbox.commitOrWarn()
-                wait = retry.backoff(repeats, random.random)
-                if (repeats >= self._settings.retries
+                wait = retry.backoff(self._call.repeated, random.random)
+                if (self._call.repeated >= self._settings.retries
                         or wait >= self._call.left()):
                     return error
-                repeats += 1
+                self._call.repeated += 1
                 self._call.repeats += 1
                 time.sleep(wait)
                 parcel = self._smaller(parcel)
@@ -160,26 +162,32 @@ class Delivery(object):
                 self._accept(parcel)
                 return None
             if status in _UNREADABLE:
-                self._noteDoubt(parcel)
-            if status in _REFUSED and req.getApiErrors():
+                self._outbox.noteDoubt(parcel)
+            shrunk = status == 413 and self._batch.shrink()
+            if status in _REFUSED and _isApiError(req):
                 self._refuse(parcel, req)
                 return None
-            if status == 413 and self._batch.shrink():
+            if shrunk and parcel.count > 1:
                 parcel = self._smaller(parcel)
+                self._call.repeated = 0
                 continue
-            if status in (401, 403, 404):
+            if status not in (401, 403, 404):
+                return _errorOf(req)
+            try:
                 if status != 404:
-                    if not renewed and self._client.renewToken(token):
-                        renewed = True
-                        continue
-                elif (not registered and parcel.deviceId not in self._skipped
+                    repeats = not renewed and self._client.renewToken(token)
+                    renewed = True
+                else:
+                    repeats = (
+                        not registered
                         and req.hasApiErrorCode(request.ERROR_CODE_NOT_FOUND)
-                        and self._client.registerAgain(parcel.deviceId)):
+                        and self._client.registerAgain(parcel.deviceId))
                     registered = True
-                    continue
+            except (Error, EnvironmentError) as error:
+                return error
+            if not repeats:
                 self._skip(parcel, req)
                 return None
-            return _errorOf(req)
 
     def _post(self, parcel):
         self._call.resizes = True
@@ -188,7 +196,7 @@ class Delivery(object):
         finally:
             self._call.resizes = False
             if self._call.inDoubt:
-                self._noteDoubt(parcel)
+                self._outbox.noteDoubt(parcel)
                 self._call.inDoubt = False
 
     def _smaller(self, parcel):
@@ -197,9 +205,6 @@ class Delivery(object):
         return self._outbox.next(
             self._batch.values, self._stack[-1] if self._stack else None,
             self._skipped)
-
-    def _noteDoubt(self, parcel):
-        self._outbox.inDoubt = max(self._outbox.inDoubt, parcel.count)
 
     def _accept(self, parcel):
         self._outbox.settle(parcel, accepted=True)
@@ -225,7 +230,8 @@ class Delivery(object):
             self._acceptedProbe = False
         self._probes += 1
         if self._firstRefusal is None:
-            self._firstRefusal = (req.getResponseCode(), req.getApiErrors())
+            self._firstRefusal = (req.getResponseCode(), req.getApiErrors(),
+                                  req.describeAnswer())
         if len(parcel.chunks) > 1:
             self._decided(parcel.count)
             self._stack.extend(chunk.rows for chunk in reversed(parcel.chunks))
@@ -234,7 +240,7 @@ class Delivery(object):
         elif parcel.count == 1:
             self._reject(parcel, req, parcel.rowsAsDicts())
         else:
-            row = req.getApiErrors()[0].get("row")
+            row = (req.getApiError() or {}).get("row")
             if compat.isInteger(row) and 0 <= row < parcel.count:
                 self._reject(parcel, req, [parcel.rowsAsDicts()[row]], row)
             else:
@@ -267,6 +273,12 @@ class Delivery(object):
         self._outbox.putBack(parcel)
 
 
+def _isApiError(req):
+    """Tell whether the backend itself says it, not a proxy on the way."""
+    answer = req.getResponse()
+    return isinstance(answer, dict) and bool(answer.get("errors"))
+
+
 def _errorOf(req):
     """What an answer that is neither acceptance nor refusal amounts to."""
     status = req.getResponseCode()
@@ -291,7 +303,7 @@ def sendError(failure, accepted, outbox, rejected=()):
                  getattr(failure, "statusCode", None),
                  getattr(failure, "apiErrors", ()), accepted=accepted,
                  pending=pending, rejected=rejected,
-                 inDoubt=min(outbox.inDoubt, pending))
+                 inDoubt=outbox.inDoubt)
     if isinstance(failure, EnvironmentError):
         error.request = error.response = None
     return error

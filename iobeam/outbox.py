@@ -45,7 +45,7 @@ class Outbox(object):
         self.onFork = lambda: None
         self.remembered = collections.deque(maxlen=MAX_REMEMBERED)
         self.accepted = self.rejected = self.dropped = 0
-        self.inDoubt = 0  # rows at the front that may have arrived already
+        self._doubts = {}  # (device, columns) to rows at its front
         self.committed = 0  # rows that went from memory to disk
         self._forgotten = 0  # rows added to stores that are tracked no more
         self._lock = threading.RLock()
@@ -110,6 +110,7 @@ class Outbox(object):
         """
         self._lock = threading.RLock()
         self._flying = None
+        self._doubts = {}
         lost = 0
         for store in self.stores or ():
             store._lock = threading.Lock()
@@ -324,7 +325,7 @@ class Outbox(object):
                 self.accepted += gone
             self.rejected += len(rejected)
             self.remembered.extend(rejected)
-            self.inDoubt = max(0, self.inDoubt - gone)
+            self._lessDoubt(parcel, gone)
             start = rejectedAt or 0
             if parcel.chunks:
                 self._settleOnDisk(parcel, start, gone, rejected)
@@ -352,6 +353,25 @@ class Outbox(object):
                                len(table), spool.dumps(table), chunk.id,
                                chunk.seq)
         self.buffer.settle(chunk, left, rejected)
+
+    def noteDoubt(self, parcel):
+        """Note that rows may have arrived, though no answer says so."""
+        with self._lock:
+            key = (parcel.deviceId, tuple(parcel.columns))
+            self._doubts[key] = max(self._doubts.get(key, 0), parcel.count)
+
+    def _lessDoubt(self, parcel, count):
+        key = (parcel.deviceId, tuple(parcel.columns))
+        if self._doubts.get(key, 0) > count:
+            self._doubts[key] -= count
+        else:
+            self._doubts.pop(key, None)
+
+    @property
+    def inDoubt(self):
+        """Rows that wait and may have arrived already."""
+        with self._lock:
+            return min(self.pending(), sum(self._doubts.values()))
 
     def putBack(self, parcel):
         """Leave a parcel undecided: it is the next one again."""

@@ -32,6 +32,8 @@ class Call(object):
             twice: it is repeated only if the first one cannot have arrived.
         resizes (bool): True if the caller repeats a request that timed out in
             a smaller form; the transport then leaves it to the caller.
+        repeated (int): repeats of the present request so far. Reset by
+            `begin`, but for a caller that `resizes`: it counts them too.
         inDoubt (bool): an attempt of the request may have been carried out
             without a readable answer. Reset by `begin`.
         stepSeconds (float): the longest that one read or write may take.
@@ -48,6 +50,7 @@ class Call(object):
         self.onTrouble = None
         self.repeatsUnsafe = True
         self.resizes = False
+        self.repeated = 0
         self.stepSeconds = READ_SECONDS
         self.inDoubt = False
         self.sending = False
@@ -57,6 +60,8 @@ class Call(object):
         """Start a new request, whose reads and writes take `stepSeconds`."""
         self.stepSeconds = stepSeconds
         self.inDoubt = self.sending = False
+        if not self.resizes:
+            self.repeated = 0
 
     def progressed(self):
         """Note that something was accepted: the wait for progress restarts."""

@@ -5,6 +5,7 @@ Pure: the clock and the source of randomness are arguments.
 from __future__ import absolute_import
 
 import calendar
+import re
 from email import utils as emailutils
 
 # Answers that may be different next time. 408, 425, 429 and 503 say so
@@ -17,6 +18,8 @@ DOUBTFUL_STATUSES = frozenset([502, 504])
 DEFAULT_RETRIES = 4  # repeats of one request, so five attempts
 BASE_SECONDS = 0.5  # longest wait before the first repeat
 CAP_SECONDS = 30.0  # longest wait of all
+
+_DIGITS = re.compile(r"[0-9]+\Z")  # isdigit() is also true of "\u00b2"
 
 
 def isRetried(status):
@@ -48,8 +51,8 @@ def retryAfter(value, now):
     if not value:
         return None
     value = value.strip()
-    if value.isdigit():
-        return float(value[:9])  # 30 years are as good as for ever
+    if _DIGITS.match(value):
+        return float(value)
     parsed = emailutils.parsedate_tz(value)
     if parsed is None:
         return None

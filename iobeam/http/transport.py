@@ -13,6 +13,7 @@ import io
 import json
 import os
 import random
+import re
 import socket
 import threading
 import time
@@ -36,6 +37,7 @@ _COMPRESSED_FROM = 1024  # bytes; below, gzip saves less than a packet
 _GZIP_LEVEL = 1  # two thirds of the size go at a tenth of the CPU of level 9
 _GZIP_FORMAT = 31  # zlib's wbits for a gzip header and trailer
 _PIECE = 16384  # bytes written under one time-out
+_HEADER_VALUE = re.compile("[\\x20-\\x7e\\t]*\\Z")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 # A server that does not understand gzip may answer with any of these.
@@ -94,7 +96,6 @@ class Channel(object):
         with calls.current() as call:
             call.begin(self._settings.readTimeout)
             request = self._prepare(method, url, params, headers, payload)
-            repeats = 0
             while True:
                 response, error = self._attempt(call, request)
                 if error is None and self._mayBeCompression(request, response):
@@ -106,11 +107,13 @@ class Channel(object):
                     break
                 asked = (None if response is None
                          else response.headers.get("Retry-After"))
-                wait = retry.pause(repeats, asked, time.time(), random.random)
+                wait = retry.pause(call.repeated, asked, time.time(),
+                                   random.random)
                 call.trouble()
-                if repeats >= self._settings.retries or wait >= call.left():
+                if (call.repeated >= self._settings.retries
+                        or wait >= call.left()):
                     break
-                repeats += 1
+                call.repeated += 1
                 call.repeats += 1
                 time.sleep(wait)
         if error is not None:
@@ -158,15 +161,18 @@ class Channel(object):
         return request
 
     def _address(self, url, params):
-        key = (url, tuple(sorted(params.items())))
-        if key not in self._urls:
+        # as text, since True would find the address made for 1
+        texts = tuple(sorted(
+            (name, str(value).lower() if isinstance(value, bool)
+             else value if isinstance(value, compat.TEXTS) else str(value))
+            for name, value in params.items()))
+        found = self._urls.get((url, texts))
+        if found is None:
             _makeRoom(self._urls)
             prepared = requests.PreparedRequest()
-            prepared.prepare_url(url, [
-                (name, str(value).lower() if isinstance(value, bool) else value)
-                for name, value in key[1]])
-            self._urls[key] = prepared.url
-        return self._urls[key]
+            prepared.prepare_url(url, texts)
+            found = self._urls[url, texts] = prepared.url
+        return found
 
     def _attempt(self, call, request):
         """Do it once: (response, None) or (None, error)."""
@@ -237,6 +243,8 @@ def _mayRepeat(call, response, error):
     if error is not None:
         if isinstance(error, ValueError):  # a URL that cannot be sent to
             return False
+        if _isWrongCertificate(error):  # nor will it be right in 10 s
+            return False
         if isinstance(error, errors.TimeoutError) and call.resizes:
             return False
         return call.repeatsUnsafe or not call.inDoubt
@@ -264,9 +272,11 @@ def _gzip(body):
 
 def _checkedHeaders(headers):
     for name, value in headers.items():
-        if "\r" in value or "\n" in value:
-            # the value may be a token: it is not shown
-            raise ValueError("header {} holds a line break".format(name))
+        # What http.client says of such values shows them, and this may be a
+        # token. RFC 9110, 5.5.
+        if not _HEADER_VALUE.match(value):
+            raise ValueError("header {} holds a line break, or what is not "
+                             "ASCII".format(name))
     return headers
 
 
@@ -292,7 +302,7 @@ def _readToEnd(response):
     try:
         response.content
         announced = response.headers.get("Content-Length", "")
-        if (announced.isdigit() and response.status_code not in (204, 304)
+        if (re.match(r"[0-9]+\Z", announced) and response.status_code not in (204, 304)
                 and response.raw.tell() < int(announced)):
             raise requests.ConnectionError("the answer ended after {} of {} "
                                            "bytes".format(response.raw.tell(),
@@ -300,6 +310,13 @@ def _readToEnd(response):
     except BaseException:
         response.close()
         raise
+
+
+def _isWrongCertificate(error):
+    return isinstance(error, requests.exceptions.SSLError) and any(
+        words in str(error) for words in (
+            "CERTIFICATE_VERIFY_FAILED", "certificate verify failed",
+            "doesn't match", "not valid for"))
 
 
 def _isFailedConnect(failure):
