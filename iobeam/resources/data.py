@@ -195,7 +195,8 @@ class DataSeries(object):
         return len(self._points)
 
     def __str__(self):
-        return "DataSeries{{name: {}, len: {}}}".format(self._name, len(self))
+        return "DataSeries{{name: {}, len: {}}}".format(
+            compat.toNative(self._name), len(self))
 
     __repr__ = __str__
 
@@ -318,7 +319,8 @@ class DataStore(object):
             usec = self._microseconds(timestamp)
         try:
             row = (self._makeRow(usec, dataDict)
-                   if len(dataDict) == self._width else None)
+                   if type(dataDict) is dict  # a defaultdict hides wrong keys
+                   and len(dataDict) == self._width else None)
         except (KeyError, TypeError):
             row = None  # `_row` says what is wrong
         if row is None:
@@ -337,6 +339,13 @@ class DataStore(object):
         Raises:
             ValueError: one of them cannot be added; nothing was.
         """
+        if _WATCHES_PID and self._tracker is not None:
+            self._tracker.checkFork()
+        try:
+            rows = iter(rows)
+        except TypeError:
+            raise ValueError("rows must be an iterable of (timestamp, dict), "
+                             "not {}".format(utils.shorten(rows)))
         added = []
         for number, row in enumerate(rows):
             try:
@@ -413,8 +422,12 @@ class DataStore(object):
 
     def hasSameColumns(self, columns):
         """Tell whether a list names exactly these columns, in any order."""
-        return (isinstance(columns, (list, tuple))
-                and sorted(columns, key=str) == sorted(self._columns, key=str))
+        try:
+            return (isinstance(columns, (list, tuple))
+                    and len(columns) == self._width
+                    and frozenset(columns) == frozenset(self._columns))
+        except TypeError:  # something in it cannot be hashed: no string
+            return False
 
     def split(self, count):
         """Return the rows as a list of new stores of at most `count` rows.
@@ -530,8 +543,7 @@ def asDict(columns, row):
 
 
 def _checkedColumns(columns):
-    if columns is None or (isinstance(columns, (list, tuple) + compat.TEXTS)
-                           and len(columns) == 0):
+    if columns is None or (hasattr(columns, "__len__") and not len(columns)):
         raise ValueError("columns cannot be None or empty")
     if not isinstance(columns, (list, tuple)):
         raise ValueError("columns must be a list of strings")
@@ -540,9 +552,9 @@ def _checkedColumns(columns):
     if len(columns) > _MAX_COLUMNS:
         raise ValueError("columns: {} are too many for one store; {} at most"
                          .format(len(columns), _MAX_COLUMNS))
-    if len(frozenset(columns)) != len(columns):
-        twice = sorted(name for name, count
-                       in collections.Counter(columns).items() if count > 1)
+    counts = collections.Counter(compat.toText(name) for name in columns)
+    if len(counts) != len(columns):
+        twice = sorted(name for name, count in counts.items() if count > 1)
         raise ValueError("columns: {} stands there more than once; remove it"
-                         .format(utils.shorten(twice[0])))
+                         .format(utils.shorten(compat.toNative(twice[0]))))
     return columns

@@ -20,7 +20,7 @@ INTEGERS = (int, type(2 ** 64))  # the latter is `long` on 2.7
 
 __all__ = ["INTEGERS", "PY2", "TEXTS", "acquireWithin", "fsyncFolder",
            "isInteger", "isNumber", "monotonic", "quotePath", "replaceFile",
-           "text", "toText", "urlsplit"]
+           "text", "toNative", "toText", "urlsplit"]
 
 
 def isInteger(value):
@@ -40,6 +40,11 @@ def toText(value):
         UnicodeDecodeError: it is not UTF-8 (a ValueError).
     """
     return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def toNative(value):
+    """Encode 2.7's ``unicode`` as UTF-8, for texts that must be a ``str``."""
+    return value.encode("utf-8") if PY2 and isinstance(value, text) else value
 
 
 def quotePath(part):
