@@ -43,7 +43,7 @@ def normalise(what, value):
         return value if type(value) is float else float(value)
     if isinstance(value, compat.TEXTS):
         decoded = utils.checkedText(what, value)
-        return value if type(value) in compat.TEXTS else decoded
+        return value if type(value) in compat.TEXTS else u"".join((decoded,))
     if isinstance(value, decimal.Decimal):
         if not value.is_finite():
             raise NotFinite(what)
@@ -76,12 +76,21 @@ def fromDatetime(moment):
 
     A naive one is local time, as ``datetime.timestamp()`` has it.
     """
-    if moment.tzinfo is not None and moment.utcoffset() is not None:
-        utc = (moment - moment.utcoffset()).replace(tzinfo=None)
-        seconds = calendar.timegm(utc.timetuple())
-    elif hasattr(moment, "timestamp"):
-        # knows `fold`, and years that mktime does not
-        seconds = int(moment.replace(microsecond=0).timestamp())
-    else:
-        seconds = int(time.mktime(moment.timetuple()))
-    return seconds * 1000000 + moment.microsecond
+    offset = moment.utcoffset()
+    moment = moment.replace(tzinfo=None)
+    try:
+        if offset is not None:
+            seconds = calendar.timegm(moment.timetuple())
+        elif hasattr(moment, "timestamp"):
+            # knows `fold`, and years that mktime does not
+            seconds = int(moment.replace(microsecond=0).timestamp())
+        else:
+            seconds = int(time.mktime(moment.timetuple()))
+    except (OverflowError, EnvironmentError):
+        raise ValueError("{!r} has no local time here: give it a tzinfo".format(
+            moment))
+    usec = seconds * 1000000 + moment.microsecond
+    if offset is not None:
+        usec -= ((offset.days * 86400 + offset.seconds) * 1000000
+                 + offset.microseconds)
+    return usec
