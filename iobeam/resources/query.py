@@ -75,8 +75,11 @@ class Query(object):
             ValueError: only one of them is given, one is no int, or they are
                 reversed; earlier filters stay as they were.
         """
-        return self._setRange("from", self._milliseconds("start", start),
-                              "to", self._milliseconds("end", end))
+        sent = (self._milliseconds("start", start),
+                self._milliseconds("end", end))
+        # what is reversed may lie within one millisecond
+        _checkRange(start, end, "fromTime or toTime")
+        return self._set({"from": sent[0], "to": sent[1]})
 
     def lessThan(self, value):
         """Ask for values below `value` (int or float), exclusive."""
@@ -93,8 +96,9 @@ class Query(object):
             ValueError: only one of them is given, one is no number, or they
                 are reversed; earlier filters stay as they were.
         """
-        return self._setRange("greater_than", _number("low", low),
-                              "less_than", _number("high", high))
+        _checkRange(_number("low", low), _number("high", high),
+                    "greaterThan or lessThan")
+        return self._set({"greater_than": low, "less_than": high})
 
     def equals(self, value):
         """Ask for values equal to `value` (int or float)."""
@@ -145,15 +149,6 @@ class Query(object):
                             if value is not None)
         return self
 
-    def _setRange(self, lowName, low, highName, high):
-        if (low is None) != (high is None):
-            raise ValueError("a range needs both ends; for one use {}".format(
-                "fromTime or toTime" if lowName == "from"
-                else "greaterThan or lessThan"))
-        if low is not None and low > high:
-            raise ValueError("the range is reversed: {} > {}".format(low, high))
-        return self._set({lowName: low, highName: high})
-
     def _milliseconds(self, what, moment):
         if moment is None:
             return None
@@ -181,6 +176,13 @@ def _checkPathPart(what, part):
         raise ValueError("{} must be at most {} characters, not {}".format(
             what, _MAX_PATH_PART, len(part)))
     utils.checkedText(what, part)
+
+
+def _checkRange(low, high, others):
+    if (low is None) != (high is None):
+        raise ValueError("a range needs both ends; for one use " + others)
+    if low is not None and low > high:
+        raise ValueError("the range is reversed: {} > {}".format(low, high))
 
 
 def _number(what, value):
