@@ -47,7 +47,7 @@ class Outbox(object):
         self.accepted = self.rejected = self.dropped = 0
         self._doubts = {}  # (device, columns) to rows at its front
         self.committed = 0  # rows that went from memory to disk
-        self._forgotten = 0  # rows added to stores that are tracked no more
+        self._addedBefore = 0  # rows added to stores that are tracked no more
         self._lock = threading.RLock()
         self._last = None  # end of what the running send takes from the disk
         self._flying = None
@@ -82,9 +82,10 @@ class Outbox(object):
     def close(self):
         """Let the stores go."""
         with self._lock:
+            self._addedBefore = self.added()
             for store in self.stores or ():
-                store._tracker = None
                 store._highWater = sys.maxsize
+                store._tracker = None
             self.stores = None
 
     def setDevice(self, deviceId):
@@ -93,6 +94,7 @@ class Outbox(object):
             self.deviceId = deviceId
             for store in self.stores or ():
                 store._setDevice(deviceId)
+            self._setHighWater()
 
     def clockOffset(self):
         """Return what a store adds to "now", in ms."""
@@ -109,7 +111,9 @@ class Outbox(object):
             int: the rows that were dropped.
         """
         self._lock = threading.RLock()
-        self._flying = None
+        self._flying = self._last = None
+        if self.buffer is not None:
+            self.buffer.forget()
         self._doubts = {}
         lost = 0
         for store in self.stores or ():
@@ -120,7 +124,9 @@ class Outbox(object):
 
     def storeGrew(self, store):
         """Commit if the stores together hold `autoFlush` rows."""
-        if self.autoFlush is None:
+        if self.autoFlush is None or self.deviceId is None:
+            # without a device nothing can be committed; the first one set
+            # looks at the stores again
             store._highWater = sys.maxsize
             return
         if self.rowsInMemory() >= self.autoFlush:
@@ -166,7 +172,8 @@ class Outbox(object):
     def added(self):
         """Return the rows ever added to the tracked stores."""
         with self._lock:
-            return sum(store._addedRows() for store in self.stores or ())
+            return self._addedBefore + sum(
+                store._addedRows() for store in self.stores or ())
 
     # -- committing -------------------------------------------------------
 
@@ -185,6 +192,8 @@ class Outbox(object):
             for store in self.stores or ():
                 store._hold()
             self._commitHeld()
+            if self.buffer is not None:
+                self.buffer.writeOwed()
             self._spoolFailed = False
             self._setHighWater()
 
@@ -213,7 +222,8 @@ class Outbox(object):
                 table = rows.table()
                 # the rows that are on their way make a chunk of their own
                 start = 0
-                if self._flying is not None and self._flying.rows is rows:
+                if (self._flying is not None and self._flying.rows is rows
+                        and not self._flying.chunks):
                     start = self._flying.count
                     flying = [self._chunk(rows, table[:start])]
                     chunks.extend(flying)
@@ -247,11 +257,12 @@ class Outbox(object):
     def begin(self):
         """Start a send: fix what it takes, and return the number of rows."""
         with self._lock:
-            for store in self.stores:
+            for store in self.stores or ():
                 store._hold()
             self._last = sys.maxsize
             if self.buffer is not None:
                 try:
+                    self.buffer.writeOwed()
                     self._last = self.buffer.lastSeq()
                 except SpoolError as error:
                     self._warn(error)
@@ -335,14 +346,9 @@ class Outbox(object):
                 if not parcel.rows.cells and parcel.rows in parcel.store._held:
                     parcel.store._held.remove(parcel.rows)
             if rejected and self.buffer is not None:
-                try:
-                    self.buffer.addRejected(rejected)
-                except SpoolError as error:
-                    self._warn(error)
+                self.buffer.settle([], None, rejected)
 
     def _settleOnDisk(self, parcel, start, gone, rejected):
-        for chunk in parcel.chunks[:-1]:
-            self.buffer._settled[chunk.id] = None
         chunk = parcel.chunks[-1]
         gone -= sum(other.rows for other in parcel.chunks[:-1])
         left = None
@@ -352,7 +358,7 @@ class Outbox(object):
             left = spool.Chunk(chunk.projectId, chunk.deviceId, chunk.columns,
                                len(table), spool.dumps(table), chunk.id,
                                chunk.seq)
-        self.buffer.settle(chunk, left, rejected)
+        self.buffer.settle(parcel.chunks, left, rejected)
 
     def noteDoubt(self, parcel):
         """Note that rows may have arrived, though no answer says so."""
@@ -402,9 +408,11 @@ class Parcel(object):
         self._table = None
 
     def moveToDisk(self, chunks):
-        """Note that its rows have been committed meanwhile."""
+        """Note that its rows have been committed meanwhile.
+
+        `rows` stays: the sending thread may be reading from it.
+        """
         self.chunks = chunks
-        self.rows = self.store = None
 
     def table(self):
         """Return its rows, each ``[time, v1, ..]``."""

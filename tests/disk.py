@@ -1,0 +1,118 @@
+"""What the tests of the disk buffer share: folders, rows, children."""
+from __future__ import absolute_import
+
+import contextlib
+import logging
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+
+from iobeam import buffer as spool
+from iobeam import iobeam
+from tests import loopback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DEVICE = "dev"
+
+
+@contextlib.contextmanager
+def folder():
+    """Yield a new folder, which goes at the end."""
+    path = tempfile.mkdtemp(prefix="iobeam-test-")
+    try:
+        yield path
+    finally:
+        for name, _, __ in os.walk(path):
+            os.chmod(name, stat.S_IRWXU)
+        shutil.rmtree(path)
+
+
+class Records(logging.Handler):
+    """Keeps what the library logs, as a context manager."""
+
+    def __init__(self):
+        logging.Handler.__init__(self)
+        self.messages = []
+
+    def emit(self, record):
+        self.messages.append((record.levelname, record.getMessage()))
+
+    def warnings(self, words=""):
+        return [said for level, said in self.messages
+                if level == "WARNING" and words in said]
+
+    def __enter__(self):
+        logging.getLogger("iobeam").addHandler(self)
+        return self
+
+    def __exit__(self, *_):
+        logging.getLogger("iobeam").removeHandler(self)
+
+
+def builder(server, path=None, projectId=1, device=DEVICE, **options):
+    """A builder for short tests: small time-outs, no repeats."""
+    url = server if isinstance(server, str) else server.url
+    made = iobeam.ClientBuilder(projectId, loopback.makeToken(projectId)) \
+        .setBackend(url).setTimeout(2, 2).setRetries(0)
+    if device is not None:
+        made.setDeviceId(device)
+    if path is not None:
+        made.bufferToDisk(path, **options)
+    return made
+
+
+def fill(store, count, start=0):
+    """Add rows whose time in ms and value is their number."""
+    for number in range(start, start + count):
+        store.add(number, {"v": number})
+
+
+def numbers(rows):
+    """The numbers of rows that `fill` made: of the server, or chunks."""
+    return [row.time // 1000 for row in rows]
+
+
+def chunk(*numbers, **more):
+    """A chunk of rows as `fill` makes them."""
+    return spool.Chunk.ofTable(
+        more.get("projectId", 1), more.get("deviceId", DEVICE),
+        more.get("columns", ("v",)),
+        [[number * 1000] + [number] * len(more.get("columns", ("v",)))
+         for number in numbers])
+
+
+def stored(buffer, projectId=1):
+    """The numbers of the rows in a buffer, as they would be sent."""
+    found = []
+    with buffer._connection() as connection:
+        for one in buffer._chunks(connection, projectId, sys.maxsize):
+            found.extend(row[0] // 1000 for row in one.table())
+    return found
+
+
+def asideFiles(path):
+    """Names of corrupt files that were set aside."""
+    return [name for name in os.listdir(path)
+            if ".corrupt-" in name and not name.endswith("-journal")]
+
+
+def start(*command, **options):
+    """Start a Python child in the root of the project."""
+    environment = dict(os.environ, PYTHONPATH=ROOT, PYTHONUNBUFFERED="1",
+                       PYTHONDONTWRITEBYTECODE="1")
+    return subprocess.Popen([sys.executable] + list(command), cwd=ROOT,
+                            stdout=subprocess.PIPE, env=environment,
+                            stderr=subprocess.PIPE, **options)
+
+
+def run(*command, **options):
+    """Run a Python child; its output, or AssertionError with its errors."""
+    child = start(*command, **options)
+    out, errors = child.communicate()
+    if child.returncode != 0:
+        raise AssertionError("child ended with {}:\n{}".format(
+            child.returncode, errors.decode("utf-8", "replace")))
+    return out.decode("utf-8")
