@@ -1,0 +1,33 @@
+"""Send through questdb over HTTP: a sender written in Rust."""
+import measure
+import questdb.ingress
+
+
+class QuestdbWorker(measure.Worker):
+
+    def __init__(self, url, folder=None):
+        # auto_flush off: add() first, then send(), as everybody here
+        self._sender = questdb.ingress.Sender.from_conf(
+            "http::addr={};protocol_version=1;auto_flush=off;".format(
+                url.split("/")[2]))
+        self._sender.establish()
+
+    def fill(self, times, rows):
+        add, micros = self._sender.row, questdb.ingress.TimestampMicros
+        symbols = {"device": measure.DEVICE_ID}
+        for time, row in zip(times, rows):
+            add("conditions", symbols=symbols, columns=row,
+                at=micros(time * 1000))
+
+    def send(self):
+        self._sender.flush()
+
+    def memory(self, count):
+        """Its buffer is not Python's: the text in it is all there is."""
+        self.fill(measure.times(count),
+                  (measure.reading(number) for number in range(count)))
+        return {"bytes": len(self._sender) / count}
+
+
+if __name__ == "__main__":
+    measure.main(QuestdbWorker)
