@@ -40,10 +40,15 @@ class UnknownCodeError(Error):
 
     def __init__(self, reqOrMessage="", statusCode=None, apiErrors=()):
         if hasattr(reqOrMessage, "getResponseCode"):
-            statusCode = reqOrMessage.getResponseCode()
-            apiErrors = reqOrMessage.getApiErrors()
+            req = reqOrMessage
+            statusCode = req.getResponseCode()
+            # a double may know only what a Request of 0.11.0 did
+            if hasattr(req, "getApiErrors"):
+                apiErrors = req.getApiErrors()
+            details = (req.describeAnswer() if hasattr(req, "describeAnswer")
+                       else req.getResponse())
             message = "Received unexpected code: {}\nDetails: {}".format(
-                statusCode, reqOrMessage.describeAnswer())
+                statusCode, details)
         else:
             message = reqOrMessage
         Error.__init__(self, message, statusCode, apiErrors)

@@ -8,6 +8,7 @@ from __future__ import absolute_import
 
 import json
 import os
+import re
 import threading
 
 from iobeam import errors
@@ -38,7 +39,7 @@ ERROR_CODE_DUPLICATE_DEVICE_NAME = 151
 
 DEFAULT_BASE_URL = "https://api.iobeam.com/v1/"
 _DEAD_HOSTS = ("api.iobeam.com", "api-dev.iobeam.com")
-_LOOPBACK = ("localhost", "::1")
+_LOOPBACK = re.compile(r"(localhost|::1|127(\.[0-9]+){3})\Z")
 _MAX_DETAILS = 500  # characters of an answer that go into a message
 
 _warned = set()  # what is said once per process
@@ -148,9 +149,11 @@ class Request(object):
         return getattr(self.resp, "status_code", None)
 
     def getResponseHeader(self, name):
-        """Return a header of the answer, or None."""
+        """Return a header of the answer (str), or None."""
         headers = getattr(self.resp, "headers", None)
-        return headers.get(name) if hasattr(headers, "get") else None
+        found = headers.get(name) if hasattr(headers, "get") else None
+        # a double may answer to every attribute, with an object of its own
+        return found if isinstance(found, compat.TEXTS) else None
 
     def getApiErrors(self):
         """Return the ``errors`` of the answer: a tuple of dicts."""
@@ -171,7 +174,7 @@ class Request(object):
 
     def hasApiErrorCode(self, code):
         """Tell whether any error has `code`, as a number or as digits."""
-        return any(str(error.get("code")) == str(code)
+        return any(compat.text(error.get("code")) == compat.text(code)
                    for error in self.getApiErrors())
 
     def isAccepted(self):
@@ -297,8 +300,7 @@ def baseUrl(url=None):
     if not compat.urlsplit(url).path.strip("/"):
         _warnOnce("%s has no path: the API is under its version, %s/v1/", url,
                   url.rstrip("/"))
-    if (url.lower().startswith("http:") and host not in _LOOPBACK
-            and not host.startswith("127.")):
+    if url.lower().startswith("http:") and not _LOOPBACK.match(host):
         _warnOnce("%s: plain http, the token and the data can be read on the "
                   "way; use https", url)
     return url if url.endswith("/") else url + "/"
@@ -307,7 +309,10 @@ def baseUrl(url=None):
 def _hostOf(url):
     try:
         parts = compat.urlsplit(url)
-        parts.port  # ValueError if it is no number
+        port = parts.port  # ValueError if it is no number
+        written = parts.netloc.rpartition("@")[2].rpartition("]")[2]
+        if port is None and written.partition(":")[2]:
+            return None  # 2.7 has no ValueError for one above 65535
     except (AttributeError, TypeError, ValueError):
         return None
     if parts.scheme.lower() not in ("http", "https"):
