@@ -15,13 +15,21 @@ class EndpointService(object):
 
     def __init__(self, token, requester=None):
         self.token = token
-        self._requester = requester
+        self._given = requester
 
     def requester(self):
         """Return the requester of this service."""
-        if self._requester is None:
-            self._requester = request.getRequester()
         return self._requester
+
+    @property
+    def _requester(self):
+        if self._given is None:
+            self._given = request.getRequester()
+        return self._given
+
+    @_requester.setter
+    def _requester(self, requester):
+        self._given = requester
 
     def makeEndpoint(self, path):
         """Return the address of `path` of the API."""
