@@ -47,6 +47,9 @@ class ImportService(service.EndpointService):
         keeps its rows.
         """
         self._check(projectId, deviceId, "dataStore", dataStore)
+        if not isinstance(dataStore, data.DataStore):
+            raise ValueError("dataStore must be a DataStore, not {}".format(
+                utils.shorten(dataStore)))
         return self._sendAll({"fmt": "table"}, self._makeListOfBatchReqs(
             projectId, deviceId, dataStore))
 
@@ -159,7 +162,7 @@ def _seriesOf(dataset):
 
 def _pointDict(point):
     found = point.toDict()
-    value = found["value"]
+    value = found.get("value")
     if isinstance(value, float) and value - value != 0:
         found = dict(found, value=None)  # NaN and infinities: not in JSON
     return found

@@ -87,7 +87,8 @@ class TokenService(service.EndpointService):
         error = req.getApiError() or {}
         raise kind(
             "Received unexpected code: {}\nDetails: no token given (code {})"
-            .format(code, error.get("code")), code, req.getApiErrors())
+            .format(code, utils.shorten(error.get("code"))), code,
+            req.getApiErrors())
 
 
 def _checkedOptions(options):
@@ -96,7 +97,8 @@ def _checkedOptions(options):
     if not isinstance(options, dict):
         raise ValueError("options must be a dict, not {}".format(
             utils.shorten(options)))
-    unknown = sorted(str(name) for name in options if name not in _OPTIONS)
+    unknown = sorted(utils.shorten(name) for name in options
+                     if name not in _OPTIONS)
     if unknown:
         raise ValueError("options: {} unknown; known are {}".format(
             ", ".join(unknown), ", ".join(sorted(_OPTIONS))))
