@@ -322,6 +322,8 @@ class _Client(object):
             spool.Spool(*options.buffer) if options.buffer else None,
             options.autoFlush)
         self._outbox.onFork = lambda: this() and this()._checkFork()
+        self._outbox.onFull = \
+            lambda: this() and this()._convertDataSetToBatches()
         self._outbox.offset = lambda: (this() and this()._nowOffset()) or 0
         self._counters = dict.fromkeys(
             ("requests", "retries", "bytes"), 0)
@@ -395,6 +397,7 @@ class _Client(object):
         return self._activeDevice is not None
 
     def _activate(self, found, save=False):
+        self._checkFork()
         if self._activeDevice is not None \
                 and self._activeDevice.deviceId != found.deviceId:
             self._convertDataSetToBatches()  # they are the old device's
@@ -478,6 +481,7 @@ class _Client(object):
         Raises:
             ValueError: they are not valid columns.
         """
+        self._checkFork()
         if isinstance(columns, (list, tuple)):
             columns = list(columns)
             for store in self._batches:
@@ -494,6 +498,7 @@ class _Client(object):
         Raises:
             ValueError: no DataStore, or another open client tracks it.
         """
+        self._checkFork()
         self._checkOpen()
         if store is None:
             utils.getLogger().warning("addDataStore(None) adds nothing")
@@ -544,23 +549,24 @@ class _Client(object):
         with self._datasetLock:
             self._dataset.setdefault(name, collections.OrderedDict()).update(
                 (point, None) for point in points)
-            if self._outbox.autoFlush is not None \
-                    and self._pointCount() >= self._outbox.autoFlush:
-                self._convertDataSetToBatches()
+            self._outbox.setPoints(self._pointCount())
 
     def clearSeries(self, seriesName):
         """Drop the points of a series that wait in memory."""
         with self._datasetLock:
             self._dataset.pop(seriesName, None)
+            self._outbox.setPoints(self._pointCount())
             if seriesName in self._legacy:
                 self._legacy[seriesName].clear()
 
     def _pointCount(self):
-        return sum(len(points) for points in self._dataset.values())
+        with self._datasetLock:
+            return sum(len(points) for points in self._dataset.values())
 
     def _convertDataSetToBatches(self):
         """Move points into stores of one column, behind those tracked."""
         with self._datasetLock:
+            self._outbox.setPoints(0)  # they are rows of stores from now on
             for name, points in self._dataset.items():
                 if name not in self._legacy:
                     self._legacy[name] = DataStore([name])
@@ -619,9 +625,13 @@ class _Client(object):
             raise outbox.noDevice()
         with calls.Call(timeout, self._options.giveUpAfter) as call:
             try:
+                self._convertDataSetToBatches()
                 self._sendWithin(call, progress)
             except request.Error as error:
                 self._lastError = str(error)
+                raise
+            except BaseException:  # of progress, a signal handler, Ctrl-C
+                self._outbox.commitOrWarn()
                 raise
             finally:
                 self._counters["requests"] += call.requests
@@ -654,7 +664,6 @@ class _Client(object):
     def _sendAlone(self, call, progress):
         if self._identity is not None:
             self._identity.saveUnsaved()
-        self._convertDataSetToBatches()
         call.onTrouble = self._outbox.commitOrWarn
         try:
             self._checkToken()
@@ -709,12 +718,14 @@ class _Client(object):
         """Commit what is in memory, or say how much is left there."""
         rows = self._outbox.rowsInMemory() + self._pointCount()
         if not rows:
+            if self._outbox.buffer is not None:
+                self._outbox.buffer.writeOwed()
             return
         if self._outbox.buffer is not None and self._activeDevice is not None:
             self._convertDataSetToBatches()
             commit()
         else:
-            utils.getLogger().warning(
+            self._warnOnce(
                 "%d rows were not sent; call send(), or build the client with "
                 "bufferToDisk() to keep them", rows)
 
@@ -923,10 +934,29 @@ def _atExit():
             client._keepRows(client._outbox.commitOrWarn)
 
 
-def _afterFork():
+_forking = []  # the outboxes that a fork holds
+
+
+def _beforeFork():
+    # No other thread may be amid a commit: Pythons up to 3.10 close its
+    # connection in the child, and that would roll the parent's commit back.
+    for client in list(_clients):
+        client._outbox.pause()
+        _forking.append(client._outbox)
+
+
+def _afterForkInParent():
+    while _forking:
+        _forking.pop().resume()
+
+
+def _afterForkInChild():
+    del _forking[:]
     for client in list(_clients):
         client._checkFork()
 
 
 if hasattr(os, "register_at_fork"):  # from Python 3.7 on
-    os.register_at_fork(after_in_child=_afterFork)  # novm
+    os.register_at_fork(before=_beforeFork,  # novm
+                        after_in_parent=_afterForkInParent,
+                        after_in_child=_afterForkInChild)

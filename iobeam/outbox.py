@@ -43,10 +43,13 @@ class Outbox(object):
         self.valuesPerChunk = imports.ImportService._BATCH_SIZE
         self.offset = lambda: 0  # ms between the local clock and the server's
         self.onFork = lambda: None
+        self.onFull = lambda: None
         self.remembered = collections.deque(maxlen=MAX_REMEMBERED)
         self.accepted = self.rejected = self.dropped = 0
         self._doubts = {}  # (device, columns) to rows at its front
         self.committed = 0  # rows that went from memory to disk
+        self._fullAt = self.autoFlush  # rows in memory at which to commit
+        self._points = 0  # that the client holds, and counts as rows in memory
         self._addedBefore = 0  # rows added to stores that are tracked no more
         self._lock = threading.RLock()
         self._last = None  # end of what the running send takes from the disk
@@ -112,6 +115,7 @@ class Outbox(object):
         """
         self._lock = threading.RLock()
         self._flying = self._last = None
+        self._points = 0
         if self.buffer is not None:
             self.buffer.forget()
         self._doubts = {}
@@ -122,6 +126,20 @@ class Outbox(object):
             store.clear()
         return lost
 
+    def pause(self):
+        """Let no other thread touch rows or the buffer until `resume`."""
+        self._lock.acquire()
+
+    def resume(self):
+        """End a `pause`; by the same thread."""
+        self._lock.release()
+
+    def setPoints(self, count):
+        """Take note of points that the client holds beside the stores."""
+        self._points = count
+        if self.autoFlush is not None and self.deviceId is not None:
+            self._commitIfFull()
+
     def storeGrew(self, store):
         """Commit if the stores together hold `autoFlush` rows."""
         if self.autoFlush is None or self.deviceId is None:
@@ -129,8 +147,15 @@ class Outbox(object):
             # looks at the stores again
             store._highWater = sys.maxsize
             return
-        if self.rowsInMemory() >= self.autoFlush:
+        self._commitIfFull()
+
+    def _commitIfFull(self):
+        if self.rowsInMemory() + self._points >= self._fullAt:
+            if self._points:
+                self.onFull()
             self.commitOrWarn()
+            if self._spoolFailed:  # not with every row while the disk is full
+                self._fullAt = self.rowsInMemory() + self.autoFlush
         with self._lock:
             self._setHighWater()
 
@@ -138,10 +163,8 @@ class Outbox(object):
         """Spread what is left up to `autoFlush` over the stores."""
         if self.autoFlush is None or self.stores is None:
             return
-        room = self.autoFlush - self.rowsInMemory()
+        room = self._fullAt - self.rowsInMemory() - self._points
         share = max(1, room // max(1, len(self.stores)))
-        if self._spoolFailed:
-            share = self.autoFlush  # not with every row while the disk is full
         for store in self.stores:
             store._highWater = len(store._cells) + share * (
                 len(store._columns) + 1)
@@ -195,6 +218,7 @@ class Outbox(object):
             if self.buffer is not None:
                 self.buffer.writeOwed()
             self._spoolFailed = False
+            self._fullAt = self.autoFlush
             self._setHighWater()
 
     def commitOrWarn(self):

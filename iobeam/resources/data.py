@@ -311,8 +311,10 @@ class DataStore(object):
         Raises:
             ValueError: an argument is not as above; nothing was added.
         """
-        if _WATCHES_PID and self._tracker is not None:
-            self._tracker.checkFork()
+        if _WATCHES_PID:
+            tracker = self._tracker  # another thread may close the client
+            if tracker is not None:
+                tracker.checkFork()
         if type(timestamp) is int and _MIN_MSEC <= timestamp <= _MAX_MSEC:
             usec = timestamp * 1000
         else:
@@ -328,7 +330,7 @@ class DataStore(object):
         cells = self._cells
         cells.extend(row)
         if len(cells) >= self._highWater:
-            self._tracker.storeGrew(self)
+            self._grew()
 
     def addRows(self, rows):
         """Add many rows, all or none.
@@ -339,8 +341,10 @@ class DataStore(object):
         Raises:
             ValueError: one of them cannot be added; nothing was.
         """
-        if _WATCHES_PID and self._tracker is not None:
-            self._tracker.checkFork()
+        if _WATCHES_PID:
+            tracker = self._tracker  # another thread may close the client
+            if tracker is not None:
+                tracker.checkFork()
         try:
             rows = iter(rows)
         except TypeError:
@@ -356,7 +360,12 @@ class DataStore(object):
                 raise ValueError("row {}: {}".format(number, error))
         self._cells.extend(added)
         if len(self._cells) >= self._highWater:
-            self._tracker.storeGrew(self)
+            self._grew()
+
+    def _grew(self):
+        tracker = self._tracker
+        if tracker is not None:
+            tracker.storeGrew(self)
 
     def _microseconds(self, timestamp):
         if compat.isInteger(timestamp):
@@ -364,7 +373,8 @@ class DataStore(object):
         if isinstance(timestamp, Timestamp):
             return timestamp.asMicroseconds()
         if timestamp is None:
-            offset = self._tracker.clockOffset() if self._tracker else 0
+            tracker = self._tracker
+            offset = 0 if tracker is None else tracker.clockOffset()
             return _fromMilliseconds(_nowMilliseconds() + offset)
         if isinstance(timestamp, datetime.datetime):
             usec = values.fromDatetime(timestamp)
