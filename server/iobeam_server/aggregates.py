@@ -10,7 +10,7 @@ from iobeam_server.errors import BadRequest
 OPERATORS = ("sum", "count", "min", "max", "mean")
 
 # interval units (wire notes 8.9)
-_UNITS_US = {
+UNITS_US = {
     "ms": 1_000,
     "s": 1_000_000,
     "m": 60_000_000,
@@ -37,6 +37,43 @@ class Bucket(NamedTuple):
     greatest: Union[int, float, str, None]
 
 
+class Sums:
+    """Raw sums while they are added up; `bucket` gives them as a storage engine would."""
+
+    __slots__ = ("_greatest", "_int_sum", "_least", "_points", "_real_sum")
+
+    def __init__(self) -> None:
+        self._points = 0
+        self._int_sum = 0
+        self._real_sum: Optional[float] = None
+        self._least: Union[int, float, str, None] = None
+        self._greatest: Union[int, float, str, None] = None
+
+    def add(self, value: Union[int, float, str]) -> None:
+        """Add one value; all of one bucket are numbers, or booleans, or texts."""
+        self._points += 1
+        if isinstance(value, int):
+            self._int_sum += value
+        elif isinstance(value, float):
+            self._real_sum = value + (self._real_sum or 0.0)
+        if self._points == 1:
+            self._least = self._greatest = value
+        elif value < self._least:  # type: ignore[operator]  # of one kind, see above
+            self._least = value
+        elif value > self._greatest:  # type: ignore[operator]
+            self._greatest = value
+
+    def bucket(self, start: int) -> Bucket:
+        return Bucket(
+            start,
+            self._points,
+            self._int_sum,
+            self._real_sum,
+            self._least,
+            self._greatest,
+        )
+
+
 def parse_operator(text: str) -> str:
     """Return the operator in lower case."""
     name = text.lower()
@@ -48,7 +85,7 @@ def parse_operator(text: str) -> str:
 def parse_interval(text: str) -> int:
     """Return the microseconds of an interval such as ``10s``."""
     found = _INTERVAL.fullmatch(text)
-    width = int(found.group(1)) * _UNITS_US[found.group(2)] if found else 0
+    width = int(found.group(1)) * UNITS_US[found.group(2)] if found else 0
     if not 0 < width <= _MAX_INTERVAL_US:
         raise BadRequest(
             f"an interval is a number and one of ms s m h d w, such as 10m, not {text!r:.40}"

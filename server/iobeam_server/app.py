@@ -13,6 +13,7 @@ import msgspec
 
 from iobeam_server import errors
 from iobeam_server.api.access import AccessRules
+from iobeam_server.api.data import Data
 from iobeam_server.api.devices import Devices, OneDevice, Timestamp
 from iobeam_server.api.exports import Exports
 from iobeam_server.api.home import Home
@@ -118,6 +119,9 @@ def create_app(
     app.add_route("/v1/exports/{project_id}/{device_id}", exports)
     # clients accept series names with a slash, so the name is the rest of the path
     app.add_route("/v1/exports/{project_id}/{device_id}/{series:path}", exports)
+    data = Data(store, config, clock)
+    app.add_route("/v1/data/{namespace}", data)
+    app.add_route("/v1/data/{namespace}/{field:path}", data)
     app.add_route("/v1/tokens/project", ProjectTokens(store, signer, config))
     app.add_error_handler(Exception, _on_exception)
     app.add_error_handler(falcon.HTTPError, _on_http_error)

@@ -57,6 +57,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     spool_bytes: int = 1 * MIB
     """Answers above this go to a temporary file, so that their length is known in advance."""
 
+    max_conditions: int = 100
+    """`where` parameters of one query; each is tested on every row."""
+    max_groups: int = 200_000
+    """Groups or distinct values that one query may hold in memory: some 100 MB. Where the
+    database adds up (no condition on values, groups by time and device) there is no limit."""
+
     # -- tokens ----------------------------------------------------------------
     token_life_s: int = 30 * 86_400
     """Life of a token when none is asked for, seconds. The hosted service had 30 days."""

@@ -18,6 +18,8 @@ LEVELS = [
     {"api"},
     {"writer"},
     {"storage"},
+    {"tables"},
+    {"expressions"},
     {"tokens", "points", "aggregates"},
     {"config"},
     {"errors"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple, Optional, Union
@@ -12,7 +10,7 @@ import falcon
 import msgspec
 
 from iobeam_server import aggregates
-from iobeam_server.api import answers, queries
+from iobeam_server.api import answers, csvs, queries
 from iobeam_server.api.access import Access, Resource, check_project, claims_of
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotPermitted
@@ -75,7 +73,7 @@ class Exports(Resource):
         output = queries.choice(req, "output", ("json", "csv"), "json")
         found = self._found(query)
         if output == "csv":
-            resp.content_type = "text/plain; charset=utf-8"
+            resp.content_type = csvs.TYPE
             pieces = _csv(query, found)
         else:
             pieces = _json(query, found)
@@ -158,36 +156,15 @@ def _json(query: _Query, found: Iterator[tuple[Series, Iterator[_Shown]]]) -> It
 
 
 def _csv(query: _Query, found: Iterator[tuple[Series, Iterator[_Shown]]]) -> Iterator[bytes]:
-    buffer = io.StringIO()
-    lines = csv.writer(buffer, lineterminator="\n")
-    lines.writerow(["project_id", "device_id", "name", "time", "value"])
-    for series, points in found:
-        while chunk := list(islice(points, PIECE_POINTS)):
-            lines.writerows(
-                [
-                    query.project_id,
-                    series.device_id,
-                    series.name,
-                    _csv_time(time, query.timefmt),
-                    _csv_value(value),
-                ]
-                for time, value in chunk
-            )
-            yield buffer.getvalue().encode()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue().encode()
-
-
-def _csv_time(time_us: int, timefmt: str) -> Union[int, str]:
-    shown = queries.format_time(time_us, timefmt)
-    return shown if isinstance(shown, int) else f"{shown['sec']}.{shown['usec']:06d}"
-
-
-def _csv_value(value: Optional[Value]) -> Union[Value, str]:
-    """Show booleans as JSON does; doubles keep every digit."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else value
+    rows = (
+        [
+            query.project_id,
+            series.device_id,
+            series.name,
+            csvs.time_of(time, query.timefmt),
+            csvs.value_of(value),
+        ]
+        for series, points in found
+        for time, value in points
+    )
+    return csvs.lines(["project_id", "device_id", "name", "time", "value"], rows)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Optional, Union
 
 import falcon
 
 from iobeam_server.errors import BadRequest
+from iobeam_server.expressions import parse_number
 from iobeam_server.points import INT64_MAX
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?", re.ASCII)
-MAX_NUMBER_CHARS = 100
 
 TIME_FORMATS = ("sec", "msec", "usec", "timeval")
 
@@ -24,6 +22,11 @@ def text(req: falcon.Request, name: str) -> Optional[str]:
     if isinstance(value, list):
         value = value[-1]
     return value or None
+
+
+def texts(req: falcon.Request, name: str) -> list[str]:
+    """Return every value of a parameter that may repeat; empty ones are left out."""
+    return [value for value in req.get_param_as_list(name) or [] if value]
 
 
 def integer(req: falcon.Request, name: str, least: Optional[int] = None) -> Optional[int]:
@@ -42,14 +45,10 @@ def number(req: falcon.Request, name: str) -> Union[int, float, None]:
     value = text(req, name)
     if value is None:
         return None
-    if _INTEGER.fullmatch(value):
-        return int(value)
-    if len(value) > MAX_NUMBER_CHARS or not _NUMBER.fullmatch(value):
-        raise BadRequest(f"{name} must be a number, not {value!r:.40}")
-    real = float(value)
-    if math.isinf(real):
-        raise BadRequest(f"{name} is outside the double numbers: {value:.40}")
-    return real
+    found = parse_number(value)
+    if found is None:
+        raise BadRequest(f"{name} must be a number that a double can hold, not {value!r:.40}")
+    return found
 
 
 def boolean(req: falcon.Request, name: str) -> Optional[bool]:

@@ -8,12 +8,14 @@ in seconds. Every method may be called from any thread. Errors are those of
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Optional, Union
 
 from iobeam_server.aggregates import Bucket
 from iobeam_server.errors import ServerError
 from iobeam_server.points import Column, Kind, Value
+
+Label = Union[bool, int, float, str]
 
 INPUT = "input"  # the namespace that always exists (wire notes 5.8)
 
@@ -22,6 +24,20 @@ class Project(NamedTuple):
     project_id: int
     project_name: str
     created: int
+
+
+class Namespace(NamedTuple):
+    """A table of a project: its rows are told apart by time and the partitioning field."""
+
+    namespace_id: int
+    project_id: int
+    namespace_name: str
+    partitioning_field: str
+    fields: Mapping[str, Kind]
+    """Declared ones and those that came with an import; without the partitioning field."""
+    labels: Mapping[str, Label]
+    created: int
+    last_modified: int
 
 
 class Device(NamedTuple):
@@ -33,7 +49,11 @@ class Device(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One stream of points; `series_id` is the engine's own key."""
+    """One stream of points; `series_id` is the engine's own key.
+
+    `device_id` is the value of the namespace's partitioning field, which is the
+    device everywhere but in namespaces that were created otherwise; "" is none.
+    """
 
     series_id: int
     device_id: str
@@ -126,6 +146,12 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def projects(self) -> Sequence[Project]: ...
 
+    # -- namespaces ------------------------------------------------------------
+
+    @abc.abstractmethod
+    def namespaces(self, project_id: int, name: Optional[str] = None) -> Sequence[Namespace]:
+        """Return the project's namespaces, or the one of that name, in the order of ids."""
+
     # -- devices ---------------------------------------------------------------
 
     @abc.abstractmethod
@@ -206,4 +232,41 @@ class Storage(abc.ABC):
             selection: `limit` counts buckets.
             width_us: buckets of this width, aligned to the epoch; None is one bucket
                 over everything, which starts at `selection.start` or the first point.
+        """
+
+    @abc.abstractmethod
+    def rows(
+        self,
+        series: Sequence[Series],
+        start: Optional[int],
+        end: Optional[int],
+        newest: Optional[int],
+    ) -> Iterator[tuple[int, int, Value]]:
+        """Yield (time, position in `series`, value) of many series, in bounded memory.
+
+        Newest first; of one time in the order of `series`; all as of one moment.
+
+        Args:
+            series: of any kinds; none yields nothing.
+            start, end: bounds in us, inclusive; None is open.
+            newest: only so many of each series, the newest; None is all.
+        """
+
+    @abc.abstractmethod
+    def groups(
+        self,
+        series: Sequence[Series],
+        start: Optional[int],
+        end: Optional[int],
+        width_us: Optional[int],
+        apart: bool,
+    ) -> Iterator[tuple[int, Bucket]]:
+        """Yield (position in `series`, sums) of each non-empty bucket, newest bucket first.
+
+        Args:
+            series: all of one kind, such as one field of many devices.
+            start, end: bounds in us, inclusive; None is open.
+            width_us: as for `buckets`; None is one bucket, which starts at its first point.
+            apart: each series has its own buckets, in the order of `series` within a
+                bucket's start; else they share them, and the position is 0.
         """

@@ -21,12 +21,18 @@ from iobeam_server.errors import (
     ServerError,
     StorageUnavailable,
 )
-from iobeam_server.points import Kind
-from iobeam_server.storage import sqlite_devices, sqlite_read, sqlite_schema
+from iobeam_server.points import Kind, Value
+from iobeam_server.storage import (
+    sqlite_devices,
+    sqlite_namespaces,
+    sqlite_read,
+    sqlite_schema,
+)
 from iobeam_server.storage.base import (
     INPUT,
     Batch,
     Device,
+    Namespace,
     Point,
     Project,
     Selection,
@@ -143,6 +149,12 @@ class SqliteStorage(Storage):
         rows = self._all("SELECT project_id, project_name, created FROM projects ORDER BY 1")
         return [Project(*row) for row in rows]
 
+    # -- namespaces ------------------------------------------------------------
+
+    def namespaces(self, project_id: int, name: Optional[str] = None) -> Sequence[Namespace]:
+        with self._reading() as connection:
+            return sqlite_namespaces.find(connection, project_id, name)
+
     # -- devices ---------------------------------------------------------------
 
     def register_device(self, device: Device, named: bool) -> Device:
@@ -203,6 +215,29 @@ class SqliteStorage(Storage):
     ) -> Iterator[Bucket]:
         with self._reading() as connection:
             yield from sqlite_read.buckets(connection, series, selection, width_us)
+
+    def rows(
+        self,
+        series: Sequence[Series],
+        start: Optional[int],
+        end: Optional[int],
+        newest: Optional[int],
+    ) -> Iterator[tuple[int, int, Value]]:
+        if series:
+            with self._reading() as connection:
+                yield from sqlite_read.rows(connection, series, start, end, newest)
+
+    def groups(
+        self,
+        series: Sequence[Series],
+        start: Optional[int],
+        end: Optional[int],
+        width_us: Optional[int],
+        apart: bool,
+    ) -> Iterator[tuple[int, Bucket]]:
+        if series:
+            with self._reading() as connection:
+                yield from sqlite_read.groups(connection, series, start, end, width_us, apart)
 
     # -- connections -----------------------------------------------------------
 

@@ -339,3 +339,85 @@ def test_buckets_of_booleans_and_texts(store: Storage) -> None:
 
 def test_check(store: Storage) -> None:
     store.check()
+
+
+# -- reading many series ---------------------------------------------------------
+
+
+def fill(store: Storage) -> None:
+    rows = [[t, t, t % 2 == 0] for t in range(5)]
+    store.write([batch(rows, ("n", "flag"), device=name) for name in ("d", "e")])
+
+
+def test_rows_are_newest_first_then_in_the_order_of_the_series(store: Storage) -> None:
+    fill(store)
+    series = store.series(1, INPUT, None, None)
+    assert [(s.device_id, s.name) for s in series] == [
+        ("d", "flag"), ("d", "n"), ("e", "flag"), ("e", "n"),
+    ]  # fmt: skip
+    assert list(store.rows(series, 1, 2, None)) == [
+        (2, 0, True), (2, 1, 2), (2, 2, True), (2, 3, 2),
+        (1, 0, False), (1, 1, 1), (1, 2, False), (1, 3, 1),
+    ]  # fmt: skip
+    assert list(store.rows([], None, None, None)) == []
+    assert type(next(iter(store.rows(series, None, None, None)))[2]) is bool
+
+
+@pytest.mark.parametrize("devices", [["d"], ["d", "e"]])
+@pytest.mark.parametrize(("newest", "times"), [(1, [3]), (2, [3, 2]), (99, [3, 2, 1])])
+def test_the_newest_of_each_series(
+    store: Storage, devices: list[str], newest: int, times: list[int]
+) -> None:
+    fill(store)
+    series = [s for s in store.series(1, INPUT, None, "n") if s.device_id in devices]
+    found = list(store.rows(series, 1, 3, newest))
+    assert [time for time, _, _ in found] == [t for t in times for _ in devices]
+    assert len(list(store.rows(series, None, None, 2**70))) == 5 * len(devices)
+
+
+def test_rows_of_texts_and_exact_numbers(store: Storage) -> None:
+    store.write([batch([[1, "x", INT64_MAX], [2, "y", 0.5]], ("t", "v"))])
+    series = store.series(1, INPUT, None, None)
+    found = list(store.rows(series, None, None, None))
+    assert found == [(2, 0, "y"), (2, 1, 0.5), (1, 0, "x"), (1, 1, INT64_MAX)]
+
+
+def test_groups_of_many_series(store: Storage) -> None:
+    fill(store)
+    series = store.series(1, INPUT, None, "n")
+    together = list(store.groups(series, None, None, 2, apart=False))
+    assert [(at, b.start, b.points, b.int_sum) for at, b in together] == [
+        (0, 4, 2, 8), (0, 2, 4, 10), (0, 0, 4, 2),
+    ]  # fmt: skip
+    apart = list(store.groups(series, 1, 3, 2, apart=True))
+    assert [(at, b.start, b.points, b.int_sum) for at, b in apart] == [
+        (0, 2, 2, 5), (1, 2, 2, 5), (0, 0, 1, 1), (1, 0, 1, 1),
+    ]  # fmt: skip
+    whole = list(store.groups(series, 1, None, None, apart=False))
+    assert [(b.start, b.points, b.greatest) for _, b in whole] == [(1, 8, 4)]
+    assert [b.points for _, b in store.groups(series, 1, None, None, apart=True)] == [4, 4]
+    assert list(store.groups(series, 9, None, None, apart=False)) == []
+    assert list(store.groups([], None, None, 5, apart=False)) == []
+
+
+@given(st.lists(st.integers(INT64_MIN, INT64_MAX), min_size=1, max_size=20))
+def test_sums_over_many_series_are_exact(store: Storage, numbers: list[int]) -> None:
+    rows = [[t, n] for t, n in enumerate(numbers)]
+    store.write([batch(rows, device=name) for name in ("d", "e")])
+    series = store.series(1, INPUT, None, "a")
+    ((_, bucket),) = store.groups(series, 0, len(numbers) - 1, None, apart=False)
+    assert bucket.int_sum == 2 * sum(numbers)
+
+
+# -- namespaces ------------------------------------------------------------------
+
+
+def test_input_is_there_and_learns_its_fields_from_imports(store: Storage) -> None:
+    (found,) = store.namespaces(1)
+    assert (found.namespace_name, found.partitioning_field) == (INPUT, "device_id")
+    assert found.fields == {}
+    assert found.labels == {"device_id:distinct": True}
+    fill(store)
+    (found,) = store.namespaces(1, INPUT)
+    assert found.fields == {"n": Kind.NUMBER, "flag": Kind.BOOLEAN}
+    assert store.namespaces(1, "none") == store.namespaces(9) == []

@@ -1,0 +1,41 @@
+"""CSV answers: how times and values are written, and the lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Optional, Union
+
+from iobeam_server.api import queries
+from iobeam_server.points import Value
+
+TYPE = "text/plain; charset=utf-8"
+PIECE_LINES = 2_000  # written at a time
+
+
+def lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+    """Yield the lines of a table, some thousand at a time."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    every = chain([header], rows)
+    while piece := list(islice(every, PIECE_LINES)):
+        writer.writerows(piece)
+        yield buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def time_of(time_us: int, timefmt: str) -> Union[int, str]:
+    shown = queries.format_time(time_us, timefmt)
+    return shown if isinstance(shown, int) else f"{shown['sec']}.{shown['usec']:06d}"
+
+
+def value_of(value: Optional[Value]) -> Union[Value, str]:
+    """Show booleans as JSON does; doubles keep every digit."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else value
