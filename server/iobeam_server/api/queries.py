@@ -80,6 +80,9 @@ def project_id(value: str) -> int:
     return int(value)
 
 
+SHOWN_US = {"sec": 1_000_000, "msec": 1_000, "usec": 1}  # us per unit; timeval is an object
+
+
 def format_time(time_us: int, timefmt: str) -> Union[int, dict[str, int]]:
     """Return an instant in the unit asked for, rounded down."""
     if timefmt == "usec":
