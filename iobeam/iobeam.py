@@ -290,7 +290,6 @@ class _Client(object):
         self._path = path
         self._options = options
         self._dataset = collections.OrderedDict()  # series name -> points
-        self._batches = []
         self._legacy = {}  # series name -> the store its points go through
         self._activeDevice = None
         self._asksToRegister = None
@@ -308,7 +307,7 @@ class _Client(object):
         if path is not None:
             self._identity = identity.Identity(
                 os.path.abspath(path), projectId,
-                getattr(self._requester, "baseUrl", None), projectToken)
+                _baseUrlOf(self._requester), projectToken)
         this = weakref.ref(self)  # so that a dropped client goes at once
         self._tokens = auth.TokenKeeper(
             projectToken, projectId, self._tokenService.refreshToken,
@@ -318,7 +317,7 @@ class _Client(object):
         self._batchSize = delivery.BatchSize(
             options.batchSize, imports.ImportService._BATCH_SIZE)
         self._outbox = outbox.Outbox(
-            projectId, self._batches,
+            projectId, [],
             spool.Spool(*options.buffer) if options.buffer else None,
             options.autoFlush)
         self._outbox.onFork = lambda: this() and this()._checkFork()
@@ -395,6 +394,28 @@ class _Client(object):
     def isRegistered(self):
         """Tell whether there is a device."""
         return self._activeDevice is not None
+
+    # Test suites of 0.11.0's time put a device into `_activeDevice` and stores
+    # into `_batches`, or another list in its place.
+
+    @property
+    def _batches(self):
+        return self._outbox.stores if self._isOpen else []
+
+    @_batches.setter
+    def _batches(self, stores):
+        self._outbox.close()
+        self._outbox.stores = list(stores)
+        self._takeIn()
+
+    def _takeIn(self):
+        """Take in what was put into `_activeDevice` and `_batches` directly."""
+        if self._outbox.deviceId != self.getDeviceId():
+            self._outbox.setDevice(self.getDeviceId())
+        for store in list(self._batches):
+            if store._tracker is not self._outbox:
+                self._batches.remove(store)
+                self._outbox.track(store)
 
     def _activate(self, found, save=False):
         self._checkFork()
@@ -623,6 +644,7 @@ class _Client(object):
                                 "callback")
         if self._activeDevice is None:
             raise outbox.noDevice()
+        self._takeIn()
         with calls.Call(timeout, self._options.giveUpAfter) as call:
             try:
                 self._convertDataSetToBatches()
@@ -692,6 +714,7 @@ class _Client(object):
                                 "with bufferToDisk()")
         if self._activeDevice is None:
             raise outbox.noDevice()
+        self._takeIn()
         self._convertDataSetToBatches()
         self._outbox.commit()
 
@@ -918,6 +941,11 @@ def _requesterOf(backend):
     if backend is None or isinstance(backend, compat.TEXTS):
         return request.getRequester(backend)
     return backend
+
+
+def _baseUrlOf(requester):
+    found = getattr(requester, "baseUrl", None)
+    return found if isinstance(found, compat.TEXTS) else None  # not a mock's
 
 
 def _checkPositive(what, value, isKind):
