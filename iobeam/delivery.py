@@ -173,6 +173,8 @@ class Delivery(object):
                 continue
             if status not in (401, 403, 404):
                 return _errorOf(req)
+            # made now: a double uses its one request for the refresh as well
+            refusal = _errorOf(req)
             try:
                 if status != 404:
                     repeats = not renewed and self._client.renewToken(token)
@@ -186,7 +188,7 @@ class Delivery(object):
             except (Error, EnvironmentError) as error:
                 return error
             if not repeats:
-                self._skip(parcel, req)
+                self._skip(parcel, refusal)
                 return None
 
     def _post(self, parcel):
@@ -265,9 +267,8 @@ class Delivery(object):
                 self._batch.values, self._stack[-1], self._skipped) \
                 if self._stack else None
 
-    def _skip(self, parcel, req):
+    def _skip(self, parcel, error):
         """Leave this device's rows for another time; others may go."""
-        error = _errorOf(req)
         self._skipped[parcel.deviceId] = error
         self._stack = []
         self._outbox.putBack(parcel)
