@@ -62,7 +62,7 @@ class DummyRequest(request.Request):
         elif path == "devices/timestamp" and self.method == "GET":
             self.resp = self.Response(200, {"server_timestamp": 12345})
         elif self.headers["Authorization"] != "Bearer " + TOKEN:
-            self.resp = self.Response(403, {"message": "wrong token"})
+            self.resp = self.Response(403, {"message": "forbidden"})
         elif path == "devices" and self.method == "POST":
             self._register()
         elif path == "imports" and self.method == "POST":
@@ -623,7 +623,7 @@ class TestClient(Backends, unittest.TestCase):
             client.send()
         self.assertTrue(str(caught.exception).startswith(
             "send failed. server sent: "))
-        self.assertTrue("wrong token" in str(caught.exception),
+        self.assertTrue("forbidden" in str(caught.exception),
                         str(caught.exception))
         self.assertEqual(403, caught.exception.statusCode)
         self.assertEqual(1, len(client._batches[0]))
