@@ -127,7 +127,11 @@ class TokenKeeper(object):
             self._checkProject(utils.readToken(new))
         except ValueError as error:
             return str(error)
-        return None if new.strip() != old else "it is the same token again"
+        if new.strip() == old:
+            return "it is the same token again"
+        if self._isUsable(old) and not self._isUsable(new):
+            return "the new one has expired already"
+        return None
 
     def _checkProject(self, claims):
         project = claims.get("pid")

@@ -481,11 +481,14 @@ class _Client(object):
         if not accepted:
             return
         date = req.getResponseHeader("Date")
-        parsed = email.utils.parsedate_tz(date) if date else None
-        if parsed is None:
+        try:
+            parsed = email.utils.parsedate_tz(date) if date else None
+            moment = None if parsed is None else email.utils.mktime_tz(parsed)
+        except (ValueError, OverflowError):  # such as the year 99999
             return
-        self._clockOffset = (email.utils.mktime_tz(parsed)
-                             - int(utils.time.time()))
+        if moment is None:
+            return
+        self._clockOffset = moment - int(utils.time.time())
         if abs(self._clockOffset) > _WRONG_CLOCK_SECONDS:
             self._warnOnce("the clock of this machine and the backend's are "
                            "%d seconds apart: set it, or see useServerTime()",
@@ -663,6 +666,7 @@ class _Client(object):
 
     def _sendWithin(self, call, progress):
         if not compat.acquireWithin(self._sendLock, call.left()):
+            self._outbox.commitOrWarn()
             raise self._sendError("another thread is still sending")
         try:
             self._sender = threading.current_thread()
@@ -823,7 +827,10 @@ class _Client(object):
         """Ask for the server's time, if it is to be used."""
         if not self._options.useServerTime:
             return
-        with calls.Call(min(_CLOCK_SECONDS, calls.current().left())):
+        running = calls.current()
+        # a part of what is left: the rows go also if the clock does not answer
+        with calls.Call(min(_CLOCK_SECONDS, running.left() / 4)) as call:
+            call.onTrouble = running.onTrouble
             before = utils.time.time()
             server = self._deviceService.getTimestamp()
             middle = (before + utils.time.time()) / 2

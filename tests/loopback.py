@@ -190,7 +190,7 @@ class Loopback(object):
     def always(self, step, path=None):
         """Set what follows the script; None for the correct backend again."""
         with self._changed:
-            self._always[path] = _asStep(step)
+            self._always[path] = None if step is None else _asStep(step)
 
     def imports(self):
         """Return the import requests so far."""
@@ -322,17 +322,17 @@ class Loopback(object):
             if self._peek(None).name == "drop":
                 self._next(None)
                 return self._end(sock, True)
-        line = _readLine(file).decode("latin-1").split()
+        line = _readLine(file).split()
         if len(line) < 3:
             return False
-        method, target = str(line[0]), str(line[1])
+        method, target = line[0], line[1]
         headers = _Headers()
         while True:
-            header = _readLine(file).decode("latin-1")
+            header = _readLine(file)
             if not header.strip():
                 break
             name, _, value = header.partition(":")
-            headers[str(name.strip())] = str(value.strip())
+            headers[name.strip()] = value.strip()
         parts = urlsplit(target)
         path = unquote(parts.path)
         path = path[len("/v1/"):] if path.startswith("/v1/") else path
@@ -447,7 +447,8 @@ class Loopback(object):
         lines = ["HTTP/1.1 {} Scripted".format(status)] + [
             "{}: {}".format(name, value) for name, value in sent.items()
             if value is not None]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), body
+        head = "\r\n".join(lines) + "\r\n\r\n"
+        return head if str is bytes else head.encode("latin-1"), body
 
     def _trickle(self, sock, content, options):
         for start in range(len(content)):
@@ -585,8 +586,10 @@ _OK = Step("ok", {})
 
 
 def _asStep(given):
-    if given is None or isinstance(given, Step):
-        return given or None
+    if given is None:
+        return _OK
+    if isinstance(given, Step):
+        return given
     if isinstance(given, tuple):
         delay, status, headers, body = given
         return Step("scripted", {"delay": delay,
@@ -602,14 +605,14 @@ def _readLine(file):
     line = file.readline(65537)
     if not line.endswith(b"\n"):
         raise _HungUp()
-    return line
+    return line if str is bytes else line.decode("latin-1")
 
 
 def _readBody(file, headers):
     if headers.get("Transfer-Encoding", "").lower() == "chunked":
         parts = []
         while True:
-            size = int(_readLine(file).split(b";")[0], 16)
+            size = int(_readLine(file).split(";")[0], 16)
             parts.append(_readExactly(file, size))
             _readLine(file)
             if size == 0:
@@ -631,6 +634,15 @@ def _parse(raw, headers):
         return json.loads(raw.decode("utf-8"))
     except ValueError:
         return None
+
+
+def builder(server, projectId=1, token=None, retries=None, read=1):
+    """Return a ClientBuilder for the server, of short patience."""
+    from iobeam import iobeam
+
+    found = iobeam.ClientBuilder(projectId, token or makeToken(projectId)) \
+        .setBackend(server.url).setTimeout(1, read).setGiveUpAfter(5)
+    return found if retries is None else found.setRetries(retries)
 
 
 # -- a port whose connections never come about --------------------------------

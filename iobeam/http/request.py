@@ -161,7 +161,17 @@ class Request(object):
         errors = answer.get("errors") if isinstance(answer, dict) else None
         if not isinstance(errors, (list, tuple)):
             return ()
-        return tuple(error for error in errors if isinstance(error, dict))
+        return tuple(
+            dict((name, self._hideToken(value)) for name, value
+                 in error.items())
+            for error in errors if isinstance(error, dict))
+
+    def _hideToken(self, value):
+        """Text of an answer, less our token should it be echoed in there."""
+        token = self.headers.get("Authorization", "").split(" ")[-1]
+        if token and isinstance(value, compat.TEXTS):
+            return value.replace(token, "[token]")
+        return value
 
     def getApiError(self):
         """Return the first of the answer's ``errors``, a dict, or None."""
@@ -208,8 +218,8 @@ class Request(object):
         if self.getResponseHeader("Location"):
             shown = "redirect to Location {} (not followed) {}".format(
                 self.getResponseHeader("Location"), shown)
-        return str(shown.encode("ascii", "backslashreplace").decode("ascii")
-                   )[:_MAX_DETAILS]
+        return str(self._hideToken(shown).encode("ascii", "backslashreplace")
+                   .decode("ascii"))[:_MAX_DETAILS]
 
 
 class Requester(object):

@@ -343,6 +343,8 @@ def _errorOf(failure, call):
         bases = (errors.TimeoutError, requests.ReadTimeout)
     if isinstance(failure, requests.ConnectTimeout):
         bases = (errors.ConnectionError,) + bases
+    elif issubclass(kind, requests.exceptions.ChunkedEncodingError):
+        bases += (requests.ConnectionError,)  # the connection broke off
     error = errors.combine(*bases)("{}: {}".format(
         type(failure).__name__, failure))
     error.request = error.response = None  # they would hold the token
@@ -474,7 +476,8 @@ def _deadlineConnection(base):
         """
         end = compat.monotonic() + (self.timeout or calls.CONNECT_SECONDS)
         failure = None
-        host = getattr(self, "_dns_host", self.host)
+        # requests 2.9 leaves the brackets of an IPv6 address
+        host = getattr(self, "_dns_host", self.host).strip("[]")
         try:
             addresses = socket.getaddrinfo(host, self.port, socket.AF_UNSPEC,
                                            socket.SOCK_STREAM)
@@ -521,6 +524,13 @@ class _DeadlineAdapter(requests.adapters.HTTPAdapter):
         self._pools = {}
         self._paths = {}
         requests.adapters.HTTPAdapter.__init__(self)
+
+    def close(self):
+        requests.adapters.HTTPAdapter.close(self)
+        for pool in self._pools.values():
+            if pool.pool is not None:  # urllib3 2 leaves it to the collector
+                pool.close()
+        self._pools.clear()
 
     def _poolOf(self, url, find):
         pool = self._pools.get(url)
