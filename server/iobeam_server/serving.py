@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from typing import Any, Callable, Optional
 
@@ -168,6 +169,7 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
         self._config = config
         self.is_stopping = False
         self._has_ended = False
+        self._ending = threading.RLock()  # a signal handler may run while its thread holds it
         address = f"{config.host}:{config.port}"
         try:
             adj = Adjustments(
@@ -230,8 +232,9 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
 
     def pull_trigger(self) -> None:
         """Wake the main loop; once it has ended, the pipe's number may be another file's."""
-        if not self._has_ended:
-            super().pull_trigger()
+        with self._ending:
+            if not self._has_ended:
+                super().pull_trigger()
 
     def run(self) -> None:
         """Serve until `stop`, then finish what is in flight and close everything."""
@@ -247,7 +250,8 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
         if self._has_ended:
             return
         self.task_dispatcher.shutdown()
-        self._has_ended = True
+        with self._ending:
+            self._has_ended = True
         for channel in list(self.active_channels.values()):
             channel.handle_close()
         wasyncore.close_all(self._map)
