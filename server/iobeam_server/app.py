@@ -18,6 +18,7 @@ from iobeam_server.api.devices import Devices, OneDevice, Timestamp
 from iobeam_server.api.exports import Exports
 from iobeam_server.api.home import Home
 from iobeam_server.api.imports import Imports
+from iobeam_server.api.namespaces import Namespaces, OneNamespace
 from iobeam_server.api.ping import Ping
 from iobeam_server.api.tokens import ProjectTokens
 from iobeam_server.config import Config
@@ -113,12 +114,14 @@ def create_app(
     app.add_route("/v1/devices", Devices(store, config, clock))
     app.add_route("/v1/devices/timestamp", Timestamp(clock))
     app.add_route("/v1/devices/{device_id}", OneDevice(store, config))
-    app.add_route("/v1/imports", Imports(writer, config))
+    app.add_route("/v1/imports", Imports(store, writer, config))
     exports = Exports(store, config)
     app.add_route("/v1/exports/{project_id}", exports)
     app.add_route("/v1/exports/{project_id}/{device_id}", exports)
     # clients accept series names with a slash, so the name is the rest of the path
     app.add_route("/v1/exports/{project_id}/{device_id}/{series:path}", exports)
+    app.add_route("/v1/namespaces", Namespaces(store, config, clock))
+    app.add_route("/v1/namespaces/{namespace_id}", OneNamespace(store, config, clock))
     data = Data(store, config, clock)
     app.add_route("/v1/data/{namespace}", data)
     app.add_route("/v1/data/{namespace}/{field:path}", data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 import falcon
@@ -12,9 +13,9 @@ import msgspec
 from iobeam_server.api import bodies, queries
 from iobeam_server.api.access import Access, Resource, check_device, check_project, claims_of
 from iobeam_server.api.devices import ProjectId
-from iobeam_server.api.ids import check_device_id
+from iobeam_server.api.ids import check_device_id, check_text
 from iobeam_server.config import MIB, Config
-from iobeam_server.errors import BadRequest, TooLarge, Unprocessable
+from iobeam_server.errors import BadRequest, NotFound, NotPermitted, TooLarge, Unprocessable
 from iobeam_server.points import (
     Cell,
     Column,
@@ -23,7 +24,7 @@ from iobeam_server.points import (
     table_columns,
     unit_us,
 )
-from iobeam_server.storage.base import INPUT, Batch, Part
+from iobeam_server.storage.base import INPUT, Batch, Part, Storage
 from iobeam_server.tokens import Claims
 from iobeam_server.writer import Writer
 
@@ -85,7 +86,8 @@ class Imports(Resource):
 
     access = {"POST": Access.PROJECT_WRITE}
 
-    def __init__(self, writer: Writer, config: Config) -> None:
+    def __init__(self, store: Storage, writer: Writer, config: Config) -> None:
+        self._store = store
         self._writer = writer
         self._config = config
         self._big_bodies = threading.Semaphore(BIG_BODIES_AT_ONCE)
@@ -96,7 +98,8 @@ class Imports(Resource):
         Body, JSON, gzip allowed, with ``fmt=table`` in the query: ``project_id`` int,
         ``device_id`` str, ``timefmt`` "sec" | "msec" | "usec" (default "msec"),
         ``sources.fields`` with "time" among them, ``sources.data`` rows x fields;
-        or (generation C) ``namespace``, ``data.fields``, ``data.values``, ``labels``.
+        or (generation C) ``namespace``, ``data.fields``, ``data.values``, ``labels``,
+        where the device is a label or a field and need not be registered.
         Without ``fmt``: ``sources`` [{name, data: [{time, value}]}]. Times are
         integers since the epoch. A null is a gap and is not stored. All or nothing.
 
@@ -135,32 +138,95 @@ class Imports(Resource):
         table = body.sources or body.data
         if table is None:
             raise BadRequest("the body has no points: neither `sources` nor `data`")
-        is_labelled = body.device_id is None and body.sources is None  # generation C
-        labels = dict(body.labels or {}) if is_labelled else {}
-        device_id = _device_label(labels) if is_labelled else body.device_id
-        if device_id is not None:
-            check_device_id(device_id)
-        elif not is_labelled:
-            raise BadRequest("device_id is missing")
-        check_device(claims, device_id)
         fields, rows = table.fields, table.rows
+        labels = body.labels or {}
         self._check_size(len(fields), len(rows) * max(1, len(fields) - 1 + len(labels)))
+        if body.device_id is None and body.sources is None:
+            return self._labelled(body, fields, rows, claims)
+        if body.device_id is None:
+            raise BadRequest("device_id is missing")
+        check_device_id(body.device_id)
+        check_device(claims, body.device_id)
         unit = unit_us(body.timefmt or "msec")
         columns = table_columns(fields, rows, unit, self._config.max_text_chars)
-        if labels and rows:
-            columns = merge([*columns, *self._label_columns(labels, fields, rows, unit)])
-        return self._make(body, body.namespace or INPUT, device_id, columns, not is_labelled)
+        namespace = (body.namespace if body.sources is None else None) or INPUT
+        if self._partitioning_field(body.project_id, namespace) != "device_id":
+            raise BadRequest(
+                f"namespace {namespace!r:.80} is not divided by device: send its rows as "
+                "data.fields, data.values and labels"
+            )
+        return self._make(body.project_id, namespace, body.device_id, columns)
 
-    def _label_columns(
-        self, labels: dict[str, Cell], fields: list[str], rows: list[list[Cell]], unit: int
+    def _labelled(
+        self, body: _TableBody, fields: list[str], rows: list[list[Cell]], claims: Claims
+    ) -> Batch:
+        """Generation C: rows of any namespace, whose device is only a label or a column."""
+        namespace = body.namespace or INPUT
+        key = self._partitioning_field(body.project_id, namespace)
+        if claims.did is not None and key != "device_id":
+            raise NotPermitted(
+                f"the token is for device {claims.did!r} only, namespace {namespace!r:.80} "
+                f"is divided by {key!r:.80}"
+            )
+        labels = dict(body.labels or {})
+        label = labels.pop(key, None)
+        unit = unit_us(body.timefmt or "msec")
+        # the whole table first: a refusal must name the row of the request
+        table_columns(fields, rows, unit, self._config.max_text_chars)
+        if key in fields:
+            if label is not None:
+                raise BadRequest(f"{key!r:.80} is given as a label and as a field")
+            divided = _divided(fields, rows, key)
+            fields = [name for name in fields if name != key]
+        else:
+            divided = {label: list(range(len(rows)))}
+        parts = []
+        for value, numbers in divided.items():
+            own = _check_key(key, value)
+            if key == "device_id":
+                check_device(claims, own)
+            columns = self._columns_of(fields, rows, numbers, labels, unit)
+            parts.append(Part(own, columns))
+        return Batch(body.project_id, namespace, parts, must_exist=False, register=False)
+
+    def _columns_of(
+        self,
+        fields: list[str],
+        rows: list[list[Cell]],
+        numbers: Sequence[int],
+        labels: dict[str, Cell],
+        unit: int,
     ) -> list[Column]:
-        """Labels apply to every row of the request: each is a column that stays the same."""
-        at = fields.index("time")
-        times = [row[at] for row in rows]
+        """Return the columns of some rows; labels apply to each: columns that stay the same."""
+        most = self._config.max_text_chars
+        chosen = [rows[number] for number in numbers]
+        columns = table_columns(fields, chosen, unit, most)
+        if labels and chosen:
+            at = fields.index("time")
+            times = [row[at] for row in chosen]
+            columns = merge(
+                [
+                    *columns,
+                    *(
+                        series_column(name, times, [value] * len(times), unit, most)
+                        for name, value in labels.items()
+                    ),
+                ]
+            )
         return [
-            series_column(name, times, [value] * len(rows), unit, self._config.max_text_chars)
-            for name, value in labels.items()
+            column._replace(
+                first_rows={kind: numbers[row] for kind, row in column.first_rows.items()}
+            )
+            for column in columns
         ]
+
+    def _partitioning_field(self, project_id: int, namespace: str) -> str:
+        if namespace == INPUT:
+            return "device_id"
+        found = self._store.namespaces(project_id, namespace)
+        if not found:
+            raise NotFound(f"there is no namespace {namespace!r:.80} in project {project_id}")
+        return found[0].partitioning_field
 
     def _list(self, body: _ListBody, claims: Claims) -> Batch:
         check_project(claims, body.project_id)
@@ -178,21 +244,17 @@ class Imports(Resource):
             )
             for series in body.sources
         ]
-        return self._make(body, INPUT, body.device_id, merge(columns), must_exist=True)
+        return self._make(body.project_id, INPUT, body.device_id, merge(columns))
 
     def _make(
-        self,
-        body: Union[_TableBody, _ListBody],
-        namespace: str,
-        device_id: Optional[str],
-        columns: list[Column],
-        must_exist: bool,
+        self, project_id: int, namespace: str, device_id: str, columns: list[Column]
     ) -> Batch:
+        """Generations A, B and lists: points of a registered device."""
         return Batch(
-            body.project_id,
+            project_id,
             namespace,
             [Part(device_id, columns)],
-            must_exist=must_exist,
+            must_exist=True,
             register=self._config.auto_register,
         )
 
@@ -205,14 +267,33 @@ class Imports(Resource):
             raise TooLarge(f"{fields} fields, at most {self._config.max_fields} are taken")
 
 
-def _device_label(labels: dict[str, Cell]) -> Optional[str]:
-    """Take the device out of the labels; None when it is not among them."""
-    device_id = labels.pop("device_id", None)
-    if device_id is None or isinstance(device_id, str):
-        return device_id
-    raise Unprocessable(
-        f"label device_id must be a string, not {device_id!r:.40}", field="device_id"
-    )
+def _check_key(key: str, value: Cell) -> Optional[str]:
+    """Check a value of the partitioning field; None is no device."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise Unprocessable(f"{key!r:.80} must be a string, not {value!r:.40}", field=key)
+    if key == "device_id":
+        check_device_id(value)
+    else:
+        check_text(f"{key!r:.80}", value)
+    return value
+
+
+def _divided(fields: list[str], rows: list[list[Cell]], key: str) -> dict[Cell, list[int]]:
+    """Return the rows of each value of the partitioning field; moves that column out of them."""
+    at = fields.index(key)
+    if fields.count(key) > 1:
+        raise BadRequest(f"fields hold {key!r:.80} twice")
+    found: dict[Cell, list[int]] = {}
+    for number, row in enumerate(rows):
+        value = row.pop(at)
+        if value is not None and not isinstance(value, str):
+            raise Unprocessable(
+                f"row {number}: {key!r:.80} must be a string", row=number, field=key
+            )
+        found.setdefault(value, []).append(number)
+    return found
 
 
 def _refusal(error: msgspec.ValidationError, body: bytes) -> Exception:

@@ -152,6 +152,39 @@ class Storage(abc.ABC):
     def namespaces(self, project_id: int, name: Optional[str] = None) -> Sequence[Namespace]:
         """Return the project's namespaces, or the one of that name, in the order of ids."""
 
+    @abc.abstractmethod
+    def create_namespace(
+        self,
+        project_id: int,
+        name: str,
+        partitioning_field: str,
+        fields: Mapping[str, Kind],
+        labels: Mapping[str, Label],
+        created: int,
+    ) -> Namespace:
+        """Create a namespace.
+
+        Raises:
+            AlreadyExists: the project has one of that name.
+            NotFound: no such project.
+        """
+
+    @abc.abstractmethod
+    def change_namespace(
+        self,
+        project_id: int,
+        namespace_id: int,
+        fields: Mapping[str, Kind],
+        labels: Mapping[str, Label],
+        modified: int,
+    ) -> None:
+        """Add the fields that are new, replace the labels.
+
+        Raises:
+            NotFound: the project has no such namespace.
+            TypeConflict: a field is there with another kind; nothing was changed.
+        """
+
     # -- devices ---------------------------------------------------------------
 
     @abc.abstractmethod

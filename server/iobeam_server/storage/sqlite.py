@@ -11,7 +11,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from iobeam_server.aggregates import Bucket
@@ -32,6 +32,7 @@ from iobeam_server.storage.base import (
     INPUT,
     Batch,
     Device,
+    Label,
     Namespace,
     Point,
     Project,
@@ -131,11 +132,8 @@ class SqliteStorage(Storage):
             "INSERT INTO projects (project_name, created) VALUES (?, ?)", (name, created)
         ).lastrowid
         assert project_id is not None
-        connection.execute(
-            "INSERT INTO namespaces (project_id, namespace_name, partitioning_field, labels,"
-            " created, last_modified) VALUES (?, ?, 'device_id', ?, ?, ?)",
-            (project_id, INPUT, '{"device_id:distinct":true}', created, created),
-        )
+        labels = {"device_id:distinct": True}
+        sqlite_namespaces.create(connection, project_id, INPUT, "device_id", {}, labels, created)
         return Project(project_id, name, created)
 
     def project(self, project_id: int) -> Optional[Project]:
@@ -154,6 +152,31 @@ class SqliteStorage(Storage):
     def namespaces(self, project_id: int, name: Optional[str] = None) -> Sequence[Namespace]:
         with self._reading() as connection:
             return sqlite_namespaces.find(connection, project_id, name)
+
+    def create_namespace(
+        self,
+        project_id: int,
+        name: str,
+        partitioning_field: str,
+        fields: Mapping[str, Kind],
+        labels: Mapping[str, Label],
+        created: int,
+    ) -> Namespace:
+        with self._writing() as connection:
+            return sqlite_namespaces.create(
+                connection, project_id, name, partitioning_field, fields, labels, created
+            )
+
+    def change_namespace(
+        self,
+        project_id: int,
+        namespace_id: int,
+        fields: Mapping[str, Kind],
+        labels: Mapping[str, Label],
+        modified: int,
+    ) -> None:
+        with self._writing() as connection:
+            sqlite_namespaces.change(connection, project_id, namespace_id, fields, labels, modified)
 
     # -- devices ---------------------------------------------------------------
 

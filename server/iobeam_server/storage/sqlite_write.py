@@ -137,6 +137,11 @@ class BatchWriter:
         known = {column.name: self._field(namespace_id, column.name) for column in columns}
         kinds = settle(columns, {name: found[1] for name, found in known.items() if found})
         settled: dict[str, tuple[int, Kind]] = {}
+        if None in known.values():
+            self._connection.execute(
+                "UPDATE namespaces SET last_modified = ? WHERE namespace_id = ?",
+                (int(time.time()), namespace_id),
+            )
         for name, kind in kinds.items():
             found = known[name]
             if found is None:

@@ -421,3 +421,30 @@ def test_input_is_there_and_learns_its_fields_from_imports(store: Storage) -> No
     (found,) = store.namespaces(1, INPUT)
     assert found.fields == {"n": Kind.NUMBER, "flag": Kind.BOOLEAN}
     assert store.namespaces(1, "none") == store.namespaces(9) == []
+
+
+def test_create_and_change_namespaces(store: Storage) -> None:
+    made = store.create_namespace(1, "w", "city", {"t": Kind.NUMBER}, {"a": 1}, 5)
+    assert store.namespaces(1, "w") == [made]
+    assert made[1:] == (1, "w", "city", {"t": Kind.NUMBER}, {"a": 1}, 5, 5)
+    with pytest.raises(AlreadyExists):
+        store.create_namespace(1, "w", "city", {}, {}, 5)
+    with pytest.raises(NotFound):
+        store.create_namespace(9, "w", "city", {}, {}, 5)
+    store.change_namespace(1, made.namespace_id, {"u": Kind.TEXT}, {"b": "x"}, 7)
+    (found,) = store.namespaces(1, "w")
+    assert found.fields == {"t": Kind.NUMBER, "u": Kind.TEXT}
+    assert (found.labels, found.created, found.last_modified) == ({"b": "x"}, 5, 7)
+    with pytest.raises(TypeConflict):
+        store.change_namespace(1, made.namespace_id, {"v": Kind.TEXT, "t": Kind.TEXT}, {}, 8)
+    assert store.namespaces(1, "w") == [found], "nothing was changed"
+    for project, number in ((1, 99), (2, made.namespace_id)):
+        with pytest.raises(NotFound):
+            store.change_namespace(project, number, {}, {}, 8)
+
+
+def test_a_declared_kind_binds_what_is_written(store: Storage) -> None:
+    store.create_namespace(1, "w", "device_id", {"a": Kind.TEXT}, {}, 5)
+    (refused,) = store.write([batch([[1, 1]], namespace="w")])
+    assert isinstance(refused, TypeConflict)
+    assert store.write([batch([[1, "x"]], namespace="w")]) == [None]

@@ -1,0 +1,209 @@
+"""``/v1/namespaces``: tables of a project, their fields and labels."""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Optional, Union
+
+import falcon
+import msgspec
+
+from iobeam_server.api import bodies, queries
+from iobeam_server.api.access import Access, Resource, check_project, claims_of
+from iobeam_server.api.dates import old_form
+from iobeam_server.api.devices import ProjectId
+from iobeam_server.api.ids import check_text
+from iobeam_server.config import Config
+from iobeam_server.errors import BadRequest, NotFound, NotPermitted
+from iobeam_server.points import Kind, check_name
+from iobeam_server.storage.base import INPUT, Label, Namespace, Storage
+from iobeam_server.tokens import Claims
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,256}", re.ASCII)  # as stream apps demand (wire notes 4)
+# what may be declared; LONG and DOUBLE mix
+_KINDS = {
+    "DOUBLE": Kind.NUMBER,
+    "LONG": Kind.NUMBER,
+    "BOOLEAN": Kind.BOOLEAN,
+    "STRING": Kind.TEXT,
+}
+_TYPES = {Kind.NUMBER: "DOUBLE", Kind.BOOLEAN: "BOOLEAN", Kind.TEXT: "STRING"}
+MAX_LABELS = 100
+MAX_LABEL_CHARS = 4_096
+
+_Labels = dict[str, Union[bool, int, float, str, None]]
+
+
+class NamespaceBody(msgspec.Struct):
+    """A namespace as clients send it; they send back keys of ours, which do not count."""
+
+    project_id: ProjectId
+    namespace_name: Optional[str] = None
+    partitioning_field: Optional[str] = None
+    fields: Optional[dict[str, str]] = None
+    labels: Optional[_Labels] = None
+    namespace_id: Optional[int] = None
+
+
+class Namespaces(Resource):
+    """``/v1/namespaces``."""
+
+    access = {"GET": Access.PROJECT_READ, "POST": Access.PROJECT_WRITE}
+
+    def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._config = config
+        self._clock = clock
+        self._decoder = msgspec.json.Decoder(NamespaceBody)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List the project's namespaces, or those of one name.
+
+        Query: ``namespace_name`` or ``name``, ``project_id``, all optional.
+
+        Answers: 200 ``{"namespaces": [...]}``, also for a name that nothing has.
+        """
+        claims = claims_of(req)
+        project_id = queries.integer(req, "project_id")
+        if project_id is not None:
+            check_project(claims, project_id)
+        name = queries.text(req, "namespace_name") or queries.text(req, "name")
+        found = self._store.namespaces(claims.pid, name)
+        resp.data = msgspec.json.encode({"namespaces": [describe(one) for one in found]})
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Create a namespace.
+
+        Body: ``project_id`` int, ``namespace_name`` str, ``partitioning_field`` str
+        (default device_id): what tells rows of one time apart, always text;
+        ``fields`` {name: DOUBLE | LONG | BOOLEAN | STRING}?; ``labels`` {name: scalar}?.
+
+        Needs a project token with write, not limited to a device.
+
+        Answers: 201 the namespace, with ``Location``; 400/1; 401; 403; 422/3 a field
+        name or label that cannot be; 422/33 the name is taken.
+        """
+        body = bodies.decode(req, self._config, self._decoder)
+        claims = claims_of(req)
+        check_project(claims, body.project_id)
+        _check_not_of_device(claims)
+        if body.namespace_name is None or not _NAME.fullmatch(body.namespace_name):
+            raise BadRequest("namespace_name must be 1 to 256 of a-z, A-Z, 0-9, _ and -")
+        key = body.partitioning_field or "device_id"
+        check_name(key)
+        made = self._store.create_namespace(
+            body.project_id,
+            body.namespace_name,
+            key,
+            self._fields(body, key),
+            _labels(body),
+            int(self._clock()),
+        )
+        resp.status = falcon.HTTP_201
+        resp.location = f"/v1/namespaces/{made.namespace_id}"
+        resp.data = msgspec.json.encode(describe(made))
+
+    def _fields(self, body: NamespaceBody, key: str) -> dict[str, Kind]:
+        return declared(body, key, self._config.max_fields)
+
+
+class OneNamespace(Resource):
+    """``/v1/namespaces/ID``."""
+
+    access = {"GET": Access.PROJECT_READ, "PUT": Access.PROJECT_WRITE}
+
+    def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._config = config
+        self._clock = clock
+        self._decoder = msgspec.json.Decoder(NamespaceBody)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, namespace_id: str) -> None:
+        """Answer one namespace of the token's project; 404/32."""
+        resp.data = msgspec.json.encode(describe(self._found(req, namespace_id)))
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, namespace_id: str) -> None:
+        """Add fields and replace the labels: 204.
+
+        Body: the whole object. Fields that it leaves out stay, since imports may have
+        added some; ``labels`` null or absent stay too. Name, partitioning field and
+        the types of fields do not change (400/1, 422/3).
+
+        Needs a project token with write, not limited to a device.
+        """
+        claims = claims_of(req)
+        body = bodies.decode(req, self._config, self._decoder)
+        check_project(claims, body.project_id)
+        _check_not_of_device(claims)
+        old = self._found(req, namespace_id)
+        for name in ("namespace_id", "namespace_name", "partitioning_field"):
+            if getattr(body, name) not in (None, getattr(old, name)):
+                raise BadRequest(f"{name} of a namespace cannot be changed")
+        labels = old.labels if body.labels is None else _labels(body)
+        if old.namespace_name == INPUT:  # it always has these (the Grafana plug-in needs them)
+            labels = {**labels, "device_id:distinct": True}
+        self._store.change_namespace(
+            claims.pid,
+            old.namespace_id,
+            declared(body, old.partitioning_field, self._config.max_fields),
+            labels,
+            int(self._clock()),
+        )
+        resp.status = falcon.HTTP_204
+
+    def _found(self, req: falcon.Request, namespace_id: str) -> Namespace:
+        for one in self._store.namespaces(claims_of(req).pid):
+            if str(one.namespace_id) == namespace_id:
+                return one
+        raise NotFound(f"there is no namespace {namespace_id!r:.40}")
+
+
+def describe(namespace: Namespace) -> dict[str, object]:
+    """Return a namespace as answers show it; `fields` and `labels` are always objects."""
+    fields = {name: _TYPES[kind] for name, kind in namespace.fields.items()}
+    return {
+        **namespace._asdict(),
+        "fields": {namespace.partitioning_field: "STRING", **fields},
+        "created": old_form(namespace.created),
+        "last_modified": old_form(namespace.last_modified),
+    }
+
+
+def declared(body: NamespaceBody, key: str, most: int) -> dict[str, Kind]:
+    """Return the fields a body declares, without the partitioning field."""
+    fields = body.fields or {}
+    if len(fields) > most:
+        raise BadRequest(f"{len(fields)} fields, at most {most} are taken")
+    found: dict[str, Kind] = {}
+    for name, kind in fields.items():
+        check_name(name)
+        if kind.upper() not in _KINDS:
+            raise BadRequest(
+                f"field {name!r:.80}: the type must be one of {', '.join(_KINDS)}, not {kind!r:.40}"
+            )
+        if name == key:
+            if _KINDS[kind.upper()] is not Kind.TEXT:
+                raise BadRequest(f"the partitioning field {name!r:.80} must be STRING")
+            continue
+        found[name] = _KINDS[kind.upper()]
+    return found
+
+
+def _labels(body: NamespaceBody) -> dict[str, Label]:
+    labels = body.labels or {}
+    if len(labels) > MAX_LABELS:
+        raise BadRequest(f"{len(labels)} labels, at most {MAX_LABELS} are taken")
+    for name, value in labels.items():
+        check_text("a label's name", name)
+        if isinstance(value, str) and (len(value) > MAX_LABEL_CHARS or "\0" in value):
+            raise BadRequest(
+                f"label {name!r:.80} is longer than {MAX_LABEL_CHARS} characters or holds a NUL"
+            )
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise BadRequest(f"label {name!r:.80} is outside the 64-bit integers")
+    return {name: value for name, value in labels.items() if value is not None}
+
+
+def _check_not_of_device(claims: Claims) -> None:
+    if claims.did is not None:
+        raise NotPermitted(f"the token is for device {claims.did!r} only")
