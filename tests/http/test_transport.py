@@ -121,7 +121,7 @@ class WireTest(TransportCase):
 
         def look():
             try:
-                for number in range(20000):
+                for number in range(4000):
                     channel._address("http://127.0.0.1/", {"n": number % 150})
             except Exception as error:  # whatever it is, the test reports it
                 failures.append(error)
@@ -208,10 +208,7 @@ class WireTest(TransportCase):
         proxy = self.enter(loopback.Loopback())
         with environment(http_proxy=proxy.url):
             self.post(url="http://backend.invalid/v1/")
-        self.assertEqual(proxy.requests[0].path,
-                         "http://backend.invalid/v1/echo"
-                         if "http:" in proxy.requests[0].path
-                         else "echo")
+        self.assertEqual(proxy.requests[0].path, "echo")
         self.assertEqual(proxy.requests[0].headers["Host"], "backend.invalid")
         with environment(http_proxy=proxy.url, no_proxy="127.0.0.1"):
             self.post()
