@@ -196,14 +196,20 @@ class DescribeTest(support.TestCase):
             .describeAnswer())
 
     def test_the_token_is_not_shown_though_the_answer_repeats_it(self):
-        req = answered(RichResponse(401, text=u"bad token secretsecret"))
-        req.token("secretsecret")
-        self.assertNotIn("secretsecret", req.describeAnswer())
-        req = answered(refusal(401, 1, "bad token secretsecret"))
-        req.token("secretsecret")
-        self.assertNotIn("secretsecret",
-                         str(request.UnknownCodeError(req))
+        token = "secret.secret.secret"
+        req = answered(RichResponse(401, text=u"bad token " + token))
+        req.token(token)
+        self.assertNotIn(token, req.describeAnswer())
+        req = answered(refusal(401, 1, "bad token " + token))
+        req.token(token)
+        self.assertNotIn(token, str(request.UnknownCodeError(req))
                          + repr(req.getApiErrors()))
+
+    def test_a_word_that_a_test_uses_as_its_token_stays(self):
+        for token in ("dummy", "t", ""):
+            req = answered(refusal(401, 1, "the dummy said no to it"))
+            req.token(token)
+            self.assertIn("the dummy said no to it", req.describeAnswer())
 
 
 class RequesterTest(support.TestCase):
