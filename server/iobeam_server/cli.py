@@ -36,7 +36,8 @@ def database_option(command: F) -> F:
         envvar=DATABASE_VARIABLE,
         default=DEFAULT_DATABASE,
         show_default=True,
-        help=f"sqlite:///relative or sqlite:////absolute path; or {DATABASE_VARIABLE}.",
+        help="sqlite:///relative or sqlite:////absolute path, or postgresql://host/name; "
+        f"or the variable {DATABASE_VARIABLE}.",
     )
     return option(command)
 
@@ -173,8 +174,14 @@ def _show_first_token(first: FirstStart, database: str) -> None:
     if sys.stdout.isatty():
         click.echo(f"export IOBEAM_TOKEN={first.token}")
     else:
-        path = write_secret(database.partition(":///")[2] + ".token", first.token)
+        path = write_secret(_beside(database) + ".token", first.token)
         click.echo(f'export IOBEAM_TOKEN="$(cat {path})"')
+
+
+def _beside(database: str) -> str:
+    """Return the path of a database file; one in the current folder for a server elsewhere."""
+    scheme, _, path = database.partition(":///")
+    return path if scheme == "sqlite" else "iobeam-server"
 
 
 def _set_up_logging() -> None:

@@ -53,6 +53,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     busy_timeout_s: float = 30.0
     """Wait for another process's write lock (a command beside `serve`), seconds."""
 
+    # -- PostgreSQL ------------------------------------------------------------
+    database_connections: int = 10
+    """Connections of one process, one of them for the writer. Ten processes stay just within
+    PostgreSQL's default of 100; requests beyond wait for a free one."""
+
     # -- reading ---------------------------------------------------------------
     spool_bytes: int = 1 * MIB
     """Answers above this go to a temporary file, so that their length is known in advance."""

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from engines import ENGINES, Postgres, missing
 from hypothesis import HealthCheck, settings
 from live import Live, running
 
+from iobeam_server.config import Config
+from iobeam_server.storage import open_storage
 from iobeam_server.storage.base import Storage
-from iobeam_server.storage.sqlite import SqliteStorage
+
+ON_EVERY_ENGINE = {"test_devices", "test_imports", "test_exports", "test_data"}
 
 settings.register_profile(
     "server",
@@ -28,19 +34,55 @@ def _switch_interval() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the resources that read and write points on every engine."""
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if module in ON_EVERY_ENGINE and "live" in metafunc.fixturenames:
+        metafunc.parametrize("live", ENGINES, indirect=True)
+
+
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[Live]:
+def live(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Live]:
     """A running server with device dev-1 registered in project 1."""
-    with running(tmp_path) as server:
+    with contextlib.ExitStack() as stack:
+        url = None
+        if getattr(request, "param", "sqlite") == "postgres":
+            url = stack.enter_context(request.getfixturevalue("postgres").schema())
+        server = stack.enter_context(running(tmp_path, url))
         server.register("dev-1")
         yield server
 
 
-@pytest.fixture(params=["sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say it once and last: half of a suite that was skipped is easily overlooked."""
+    if missing() is not None:
+        terminalreporter.write_line(f"Skipped the tests on PostgreSQL: {missing()}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    if missing() is not None:
+        pytest.skip(missing())
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database, on every engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db"
+    else:
+        with request.getfixturevalue("postgres").schema() as url:
+            yield url
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Storage]:
     """An empty database with project 1, on every engine."""
-    assert request.param == "sqlite"
-    opened = SqliteStorage(str(tmp_path / "store.db"), busy_timeout_s=5)
+    opened = open_storage(database, Config(busy_timeout_s=5, database_connections=5))
     opened.create_project("one", 1_700_000_000)
     yield opened
     opened.close()

@@ -106,9 +106,11 @@ class Live:
 
 
 @contextlib.contextmanager
-def running(folder: Path, **settings: Any) -> Iterator[Live]:
+def running(folder: Path, url: Optional[str] = None, **settings: Any) -> Iterator[Live]:
+    """Serve a database, by default a file in the folder."""
     settings.setdefault("threads", 8)
-    with Backend(f"sqlite:///{folder / 'live.db'}", Config(port=0, **settings)) as backend:
+    url = url or f"sqlite:///{folder / 'live.db'}"
+    with Backend(url, Config(port=0, **settings)) as backend:
         thread = backend.start()
         try:
             yield Live(backend)

@@ -19,11 +19,9 @@ WAIT_S = 30
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def environment(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    url = f"sqlite:///{tmp_path}/cli.db"
-    monkeypatch.setenv("IOBEAM_SERVER_DATABASE", url)
-    return url
+    monkeypatch.setenv("IOBEAM_SERVER_DATABASE", database)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -35,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return 0 if code is None else int(code)
 
 
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("environment")
 def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     import jwt
 
@@ -57,7 +55,7 @@ def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
     assert (claims["dur"], claims["rfr"]) == (7_200, False)
 
 
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -80,7 +78,7 @@ def test_bad_input_is_one_line_and_a_code(
     assert "secret" not in error
 
 
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(
     "arguments",
     [["nonsense"], ["token"], ["token", "--project", "x"], ["serve", "--port", "70000"]],
@@ -90,14 +88,14 @@ def test_bad_usage(monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: list
     assert "Usage" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("environment")
 def test_a_name_that_is_taken(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     assert run(monkeypatch, "project", "create", "one") == 0
     assert run(monkeypatch, "project", "create", "one") == 1
     assert "one" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("database")
+@pytest.mark.usefixtures("environment")
 def test_a_port_in_use(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -105,11 +103,11 @@ def test_a_port_in_use(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     assert port in capsys.readouterr().err
 
 
-def serve_once(url: str) -> str:
+def serve_once(url: str, folder: Path) -> str:
     """Start `serve`, stop it by SIGTERM when its banner is out; return the banner."""
     command = [sys.executable, "-m", "iobeam_server", "serve", "--database", url, "--port", "0"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
     ) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -126,9 +124,8 @@ def serve_once(url: str) -> str:
     return "".join(lines)
 
 
-def test_first_start_writes_the_token_to_a_private_file(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/first.db"
-    banner = serve_once(url)
+def test_first_start_writes_the_token_to_a_private_file(database: str, tmp_path: Path) -> None:
+    banner = serve_once(database, tmp_path)
     assert re.search(r"^export IOBEAM_BACKEND=http://127\.0\.0\.1:\d+/v1/$", banner, re.M)
     assert re.search(r"^export IOBEAM_PROJECT_ID=1$", banner, re.M)
     found = re.search(r'^export IOBEAM_TOKEN="\$\(cat (.+)\)"$', banner, re.M)
@@ -137,6 +134,6 @@ def test_first_start_writes_the_token_to_a_private_file(tmp_path: Path) -> None:
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert Path(path).read_text().strip() not in banner
     assert Path(path).read_text().count(".") == 2
-    second = serve_once(url)
+    second = serve_once(database, tmp_path)
     assert "IOBEAM_TOKEN=" not in second
     assert "iobeam-server token" in second

@@ -60,8 +60,8 @@ def send(connection: http.client.HTTPConnection, token: str, device: str, run: i
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_what_was_answered_200_is_there_afterwards(tmp_path: Path, number: int) -> None:
-    url = f"sqlite:///{tmp_path}/kill.db"
+def test_what_was_answered_200_is_there_afterwards(database: str, number: int) -> None:
+    url = database
     devices = [f"d{i}" for i in range(4)]
     promised = dict.fromkeys(devices, 0)
     enough = threading.Event()

