@@ -15,7 +15,16 @@ from iobeam_server.config import Config
 from iobeam_server.storage import open_storage
 from iobeam_server.storage.base import Storage
 
-ON_EVERY_ENGINE = {"test_devices", "test_imports", "test_exports", "test_data"}
+ON_EVERY_ENGINE = {
+    "test_devices",
+    "test_imports",
+    "test_exports",
+    "test_data",
+    "test_namespaces",
+    "test_projects",
+    "test_users",
+    "test_tokens",
+}
 
 settings.register_profile(
     "server",

@@ -24,11 +24,13 @@ from iobeam_server.storage import (
     postgres_namespaces,
     postgres_read,
     postgres_schema,
+    postgres_users,
 )
 from iobeam_server.storage.base import (
     INPUT,
     Batch,
     Device,
+    Grant,
     Label,
     Namespace,
     Point,
@@ -36,6 +38,7 @@ from iobeam_server.storage.base import (
     Selection,
     Series,
     Storage,
+    User,
 )
 from iobeam_server.storage.postgres_schema import CATALOG_LOCK, MIGRATION_LOCK, Connection
 from iobeam_server.storage.postgres_write import INCOMING, BatchWriter
@@ -118,11 +121,13 @@ class PostgresStorage(Storage):
 
     # -- projects --------------------------------------------------------------
 
-    def create_project(self, name: str, created: int) -> Project:
+    def create_project(self, name: str, created: int, owner: Optional[Grant] = None) -> Project:
         with self._writing() as connection:
             made = self._insert_project(connection, name, created)
             if made is None:
                 raise AlreadyExists(f"a project named {name!r} exists")
+            if owner is not None:
+                postgres_users.grant(connection, made.project_id, *owner)
             return made
 
     def create_first_project(self, name: str, created: int) -> Optional[Project]:
@@ -157,6 +162,73 @@ class PostgresStorage(Storage):
     def projects(self) -> Sequence[Project]:
         rows = self._all("SELECT project_id, project_name, created FROM projects ORDER BY 1")
         return [Project(*row) for row in rows]
+
+    def rename_project(self, project_id: int, name: str) -> bool:
+        with self._writing() as connection:
+            return postgres_users.rename_project(connection, project_id, name)
+
+    # -- users, and what they may do -------------------------------------------
+
+    def create_user(self, user: User, password_hash: str, invite: Optional[str] = None) -> User:
+        with self._writing() as connection:
+            return postgres_users.create(connection, user, password_hash, invite)
+
+    def user(self, user_id: int) -> Optional[User]:
+        with self._reading() as connection:
+            return postgres_users.by_id(connection, user_id)
+
+    def credentials(self, name: str) -> Optional[tuple[User, str]]:
+        with self._reading() as connection:
+            return postgres_users.credentials(connection, name)
+
+    def change_user(self, user: User) -> bool:
+        with self._writing() as connection:
+            return postgres_users.change(connection, user)
+
+    def set_password(self, user_id: int, password_hash: str, changed_s: float) -> None:
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE users SET password_hash = %s, tokens_after = %s WHERE user_id = %s",
+                (password_hash, changed_s, user_id),
+            )
+
+    def add_invite(self, digest: str, expires: int) -> None:
+        with self._writing() as connection:
+            connection.execute("INSERT INTO invites VALUES (%s, %s)", (digest, expires))
+
+    def has_invite(self, digest: str, now: int) -> bool:
+        sql = "SELECT true FROM invites WHERE digest = %s AND expires > %s"
+        return self._one(sql, (digest, now)) is not None
+
+    def permissions(self, project_id: int, user_id: int) -> int:
+        row = self._one(
+            "SELECT permissions FROM permissions WHERE project_id = %s AND user_id = %s",
+            (project_id, user_id),
+        )
+        return 0 if row is None else int(row[0])
+
+    def set_permissions(self, project_id: int, user_id: int, permissions: int) -> int:
+        with self._writing() as connection:
+            return postgres_users.grant(connection, project_id, user_id, permissions)
+
+    def grants(self, project_id: int) -> Sequence[Grant]:
+        rows = self._all(
+            "SELECT user_id, permissions FROM permissions WHERE project_id = %s ORDER BY user_id",
+            (project_id,),
+        )
+        return [Grant(*row) for row in rows]
+
+    def projects_of(self, user_id: int) -> Sequence[tuple[Project, int]]:
+        rows = self._all(
+            "SELECT project_id, project_name, created, permissions FROM permissions"
+            " JOIN projects USING (project_id) WHERE user_id = %s ORDER BY project_id",
+            (user_id,),
+        )
+        return [(Project(*row[:3]), int(row[3])) for row in rows]
+
+    def colleagues(self, user_id: int) -> Sequence[User]:
+        with self._reading() as connection:
+            return postgres_users.colleagues(connection, user_id)
 
     # -- namespaces ------------------------------------------------------------
 
