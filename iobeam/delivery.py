@@ -37,8 +37,8 @@ class BatchSize(object):
 
     def learn(self, advertised):
         """Take up an ``Iobeam-Max-Values`` header (str or None)."""
-        if self._fixed is None and advertised \
-                and re.match("0*[1-9][0-9]{0,9}\\Z", str(advertised)):
+        if (self._fixed is None and isinstance(advertised, compat.TEXTS)
+                and re.match("0*[1-9][0-9]{0,9}\\Z", advertised)):
             top = min(int(advertised), MAX_VALUES)
             if top != self._top:
                 if self.values == self._top or self.values > top:

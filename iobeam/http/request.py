@@ -41,6 +41,8 @@ DEFAULT_BASE_URL = "https://api.iobeam.com/v1/"
 _DEAD_HOSTS = ("api.iobeam.com", "api-dev.iobeam.com")
 _LOOPBACK = re.compile(r"(localhost|::1|127(\.[0-9]+){3})\Z")
 _MIN_TOKEN = 16  # characters; what is shorter is a test's, and may be a word
+# The second is what nesting without end brings, RecursionError on Python 3.
+_NOT_JSON = (ValueError, RuntimeError)
 _MAX_DETAILS = 500  # characters of an answer that go into a message
 
 _warned = set()  # what is said once per process
@@ -142,7 +144,7 @@ class Request(object):
             return None
         try:
             return self.resp.json()
-        except ValueError:
+        except _NOT_JSON:
             return None
 
     def getResponseCode(self):
@@ -200,7 +202,7 @@ class Request(object):
             return not self.getApiErrors()
         try:
             answer = self.resp.json()
-        except ValueError:
+        except _NOT_JSON:
             return False
         return not (isinstance(answer, dict) and answer.get("errors"))
 
