@@ -12,7 +12,14 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-RUNTIME = ["falcon>=4", "waitress>=3", "msgspec>=0.18", "click>=8", "PyJWT>=2.4"]
+RUNTIME = [
+    "falcon>=4",
+    "waitress>=3",
+    "msgspec>=0.18",
+    "click>=8",
+    "PyJWT>=2.4",
+    "argon2-cffi>=21.2",
+]
 SCRIPT = Path("examples", "host_metrics.py")
 BUNDLED = "iobeam_server/examples/host_metrics.py"
 

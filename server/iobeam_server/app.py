@@ -12,7 +12,7 @@ import falcon
 import msgspec
 
 from iobeam_server import errors
-from iobeam_server.api.access import AccessRules
+from iobeam_server.api.access import LOOPBACK, AccessRules
 from iobeam_server.api.data import Data
 from iobeam_server.api.devices import Devices, OneDevice, Timestamp
 from iobeam_server.api.exports import Exports
@@ -20,8 +20,11 @@ from iobeam_server.api.home import Home
 from iobeam_server.api.imports import Imports
 from iobeam_server.api.namespaces import Namespaces, OneNamespace
 from iobeam_server.api.ping import Ping
-from iobeam_server.api.tokens import ProjectTokens
+from iobeam_server.api.projects import OneProject, Permissions, Projects
+from iobeam_server.api.tokens import ProjectTokens, UserTokens
+from iobeam_server.api.users import EmailVerification, Me, PasswordResets, Users
 from iobeam_server.config import Config
+from iobeam_server.passwords import Passwords
 from iobeam_server.storage.base import Storage
 from iobeam_server.tokens import TokenSigner
 from iobeam_server.writer import Writer
@@ -105,9 +108,10 @@ def create_app(
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the application over its collaborators, which the caller closes."""
     signer = TokenSigner(store.signing_keys(), clock)
+    passwords = Passwords()
     app: falcon.App[falcon.Request, falcon.Response] = falcon.App(media_type="application/json")
     app.add_middleware(AccessLog())
-    app.add_middleware(AccessRules(store, signer))
+    app.add_middleware(AccessRules(store, signer, config.host in LOOPBACK))
     app.req_options.strip_url_path_trailing_slash = True
     app.add_route("/", Home())
     app.add_route("/v1/ping", Ping())
@@ -125,7 +129,15 @@ def create_app(
     data = Data(store, config, clock)
     app.add_route("/v1/data/{namespace}", data)
     app.add_route("/v1/data/{namespace}/{field:path}", data)
+    app.add_route("/v1/tokens/user", UserTokens(store, signer, passwords, config))
     app.add_route("/v1/tokens/project", ProjectTokens(store, signer, config))
+    app.add_route("/v1/users", Users(store, passwords, config, clock))
+    app.add_route("/v1/users/me", Me(store, passwords, config, clock))
+    app.add_route("/v1/users/email", EmailVerification(config))
+    app.add_route("/v1/users/password", PasswordResets(config))
+    app.add_route("/v1/projects", Projects(store, config, clock))
+    app.add_route("/v1/projects/{project_id}", OneProject(store, config))
+    app.add_route("/v1/projects/{project_id}/permissions", Permissions(store, config))
     app.add_error_handler(Exception, _on_exception)
     app.add_error_handler(falcon.HTTPError, _on_http_error)
     return app

@@ -41,7 +41,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     uid: int = 0
-    """User it was issued to; 0 = made on the command line."""
+    """User it was issued to; 0 = made on the command line, or hidden."""
     pid: int
     """Project; 0 = a user token, good for no project."""
     pms: int
@@ -53,6 +53,13 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """Device it is limited to."""
     rfr: bool = True
     """False: cannot be refreshed."""
+    own: int = 0
+    """User whose right it is while `uid` is hidden (`include_user=false`)."""
+
+    @property
+    def owner(self) -> int:
+        """The user on whose right the token rests; 0 for one made on the command line."""
+        return self.uid or self.own
 
     def allows(self, permission: int) -> bool:
         return self.pms & permission == permission
@@ -81,6 +88,7 @@ class TokenSigner:
         user_id: int = 0,
         device_id: Optional[str] = None,
         refreshable: bool = True,
+        hidden_owner: int = 0,
     ) -> tuple[str, Claims]:
         """Return a new token and what it says."""
         now = self._clock()
@@ -93,8 +101,11 @@ class TokenSigner:
             iat=int(now * 1_000) / 1_000,  # down: never later than a revocation that follows
             did=device_id,
             rfr=refreshable,
+            own=hidden_owner,
         )
         payload = {k: v for k, v in msgspec.to_builtins(claims).items() if v is not None}
+        if not hidden_owner:
+            del payload["own"]
         return jwt.encode(payload, self._keys[0], algorithm="HS256"), claims
 
     def verify(self, token: str, grace_s: int = 0) -> Claims:

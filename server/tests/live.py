@@ -12,10 +12,13 @@ from typing import Any, NamedTuple, Optional
 
 from iobeam_server.backend import Backend, issue_token
 from iobeam_server.config import Config
-from iobeam_server.tokens import ADMIN, READ, WRITE
+from iobeam_server.passwords import Passwords
+from iobeam_server.storage.base import User
+from iobeam_server.tokens import ADMIN, READ, WRITE, TokenSigner
 
 TIMEOUT_S = 20
 ALL = READ | WRITE | ADMIN
+PASSWORDS = Passwords()
 
 
 class Answer(NamedTuple):
@@ -127,3 +130,16 @@ def received(sock: socket.socket) -> bytes:
         while part := sock.recv(65_536):
             parts.append(part)
     return b"".join(parts)
+
+
+def add_user(live: Live, name: str = "ann", permissions: int = 0, project: int = 1) -> str:
+    """Store a user whose password is its name, with a grant if any; return a user token."""
+    user = User(0, name, f"{name}@example.org", None, None, None, None, 0, 0.0)
+    user = live.backend.store.create_user(user, PASSWORDS.hash(name))
+    if permissions:
+        live.backend.store.set_permissions(project, user.user_id, permissions)
+    return user_token(live, user.user_id)
+
+
+def user_token(live: Live, user_id: int) -> str:
+    return TokenSigner(live.backend.store.signing_keys()).issue(0, 0, 600, user_id=user_id)[0]

@@ -9,19 +9,37 @@ from typing import ClassVar, Optional
 import falcon
 
 from iobeam_server.errors import NotAuthenticated, NotPermitted
-from iobeam_server.storage.base import Storage
+from iobeam_server.storage.base import Storage, User
 from iobeam_server.tokens import ADMIN, READ, WRITE, Claims, TokenSigner
 
 
 class Access(enum.Enum):
-    """What a request must carry."""
+    """What a request must carry; the value says it in words."""
 
-    PUBLIC = None
-    PROJECT = 0
-    """Any project token."""
-    PROJECT_READ = READ
-    PROJECT_WRITE = WRITE
-    PROJECT_ADMIN = ADMIN
+    PUBLIC = "nothing"
+    PASSWORD = "name and password, which the responder checks"  # noqa: S105  # words
+    BODY = "a token or key in the body, which the responder checks"
+    USER = "a user token"
+    PROJECT = "any project token"
+    PROJECT_READ = "a project token that may read"
+    PROJECT_WRITE = "a project token that may write"
+    PROJECT_ADMIN = "a project token that may administer"
+    LOCAL_OR_ADMIN = "the same, unless the server is bound to loopback"
+
+    @property
+    def permission(self) -> int:
+        """The bits of `pms` that it takes."""
+        return _PERMISSIONS.get(self, 0)
+
+
+_PERMISSIONS = {
+    Access.PROJECT_READ: READ,
+    Access.PROJECT_WRITE: WRITE,
+    Access.PROJECT_ADMIN: ADMIN,
+    Access.LOCAL_OR_ADMIN: ADMIN,
+}
+_UNCHECKED = (Access.PUBLIC, Access.PASSWORD, Access.BODY)
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Resource:
@@ -33,9 +51,10 @@ class Resource:
 class AccessRules:
     """Falcon middleware: no responder runs before its rule holds."""
 
-    def __init__(self, store: Storage, signer: TokenSigner) -> None:
+    def __init__(self, store: Storage, signer: TokenSigner, is_local: bool) -> None:
         self._store = store
         self._signer = signer
+        self._is_local = is_local
 
     def process_resource(
         self,
@@ -46,16 +65,29 @@ class AccessRules:
     ) -> None:
         rules = resource.access if isinstance(resource, Resource) else {}
         rule = rules.get(req.method)
-        if rule is None or rule is Access.PUBLIC:  # None: the method gets its 405
+        if rule is None or rule in _UNCHECKED:  # None: the method gets its 405
+            return
+        if rule is Access.LOCAL_OR_ADMIN and self._is_local:
             return
         claims = self._signer.verify(bearer(req))
+        if rule is Access.USER:
+            req.context.user = self._user(claims)
+            return
         if claims.pid <= 0:
             raise NotPermitted("this needs a project token, not a user token")
         check_not_revoked(self._store, claims)
-        if not claims.allows(rule.value):
+        if not claims.allows(rule.permission):
             names = {READ: "read", WRITE: "write", ADMIN: "admin"}
-            raise NotPermitted(f"the token lacks the permission to {names[rule.value]}")
+            raise NotPermitted(f"the token lacks the permission to {names[rule.permission]}")
         req.context.claims = claims
+
+    def _user(self, claims: Claims) -> User:
+        if claims.pid != 0 or claims.uid <= 0:
+            raise NotPermitted("this needs a user token, not a project token")
+        user = self._store.user(claims.uid)
+        if user is None or claims.iat <= user.tokens_after:
+            raise NotAuthenticated("the token's user is gone or has a new password since")
+        return user
 
 
 def bearer(req: falcon.Request) -> str:
@@ -80,6 +112,13 @@ def claims_of(req: falcon.Request) -> Claims:
     claims = req.context.claims
     assert isinstance(claims, Claims)
     return claims
+
+
+def user_of(req: falcon.Request) -> User:
+    """Return who asks; only where a rule demanded a user token."""
+    user = req.context.user
+    assert isinstance(user, User)
+    return user
 
 
 def check_project(claims: Claims, project_id: int) -> None:

@@ -26,6 +26,26 @@ class Project(NamedTuple):
     created: int
 
 
+class User(NamedTuple):
+    user_id: int
+    username: str
+    email: str
+    first_name: Optional[str]
+    last_name: Optional[str]
+    company_name: Optional[str]
+    url: Optional[str]
+    created: int
+    tokens_after: float
+    """User tokens issued up to then, in s, are refused: the password was changed."""
+
+
+class Grant(NamedTuple):
+    """What a user may do in a project: the bits of a token's `pms`, never 0."""
+
+    user_id: int
+    permissions: int
+
+
 class Namespace(NamedTuple):
     """A table of a project: its rows are told apart by time and the partitioning field."""
 
@@ -133,8 +153,8 @@ class Storage(abc.ABC):
     # -- projects --------------------------------------------------------------
 
     @abc.abstractmethod
-    def create_project(self, name: str, created: int) -> Project:
-        """Create a project; raises AlreadyExists."""
+    def create_project(self, name: str, created: int, owner: Optional[Grant] = None) -> Project:
+        """Create a project, with its first grant if one is given; raises AlreadyExists."""
 
     @abc.abstractmethod
     def create_first_project(self, name: str, created: int) -> Optional[Project]:
@@ -145,6 +165,84 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def projects(self) -> Sequence[Project]: ...
+
+    @abc.abstractmethod
+    def rename_project(self, project_id: int, name: str) -> bool:
+        """Name a project anew; False when it has that name.
+
+        Raises:
+            NotFound: no such project.
+            AlreadyExists: another project has the name.
+        """
+
+    # -- users, and what they may do -------------------------------------------
+
+    @abc.abstractmethod
+    def create_user(self, user: User, password_hash: str, invite: Optional[str] = None) -> User:
+        """Store a new user and return it with its id.
+
+        Args:
+            user: `user_id` does not count.
+            password_hash: as `Passwords.hash` gives it.
+            invite: digest of the invite to use up, which must be good at `user.created`;
+                None needs none.
+
+        Raises:
+            AlreadyExists: user name or e-mail is a user name or e-mail already, whatever
+                its case: either can be used to sign in.
+            NotPermitted: no such invite, used or expired; nothing was stored.
+        """
+
+    @abc.abstractmethod
+    def user(self, user_id: int) -> Optional[User]: ...
+
+    @abc.abstractmethod
+    def credentials(self, name: str) -> Optional[tuple[User, str]]:
+        """Return the user of that name or e-mail, whatever its case, and the password's hash."""
+
+    @abc.abstractmethod
+    def change_user(self, user: User) -> bool:
+        """Store a user's names anew; False when that changed nothing.
+
+        Raises:
+            NotFound: no such user.
+            AlreadyExists: as for `create_user`.
+        """
+
+    @abc.abstractmethod
+    def set_password(self, user_id: int, password_hash: str, changed_s: float) -> None:
+        """Store a new hash; user tokens issued up to `changed_s` are refused from now on."""
+
+    @abc.abstractmethod
+    def add_invite(self, digest: str, expires: int) -> None:
+        """Store the digest of an invite, good for one user until `expires`, in s."""
+
+    @abc.abstractmethod
+    def has_invite(self, digest: str, now: int) -> bool: ...
+
+    @abc.abstractmethod
+    def permissions(self, project_id: int, user_id: int) -> int:
+        """Return the bits of what a user may do in a project; 0 is nothing."""
+
+    @abc.abstractmethod
+    def set_permissions(self, project_id: int, user_id: int, permissions: int) -> int:
+        """Grant exactly these, 0 removes; returns what was granted before.
+
+        Raises:
+            NotFound: no such project or user.
+        """
+
+    @abc.abstractmethod
+    def grants(self, project_id: int) -> Sequence[Grant]:
+        """Return the grants of a project in the order of user ids."""
+
+    @abc.abstractmethod
+    def projects_of(self, user_id: int) -> Sequence[tuple[Project, int]]:
+        """Return the projects a user may do something in, with what, in the order of ids."""
+
+    @abc.abstractmethod
+    def colleagues(self, user_id: int) -> Sequence[User]:
+        """Return everybody who shares a project with a user, and the user, by id."""
 
     # -- namespaces ------------------------------------------------------------
 

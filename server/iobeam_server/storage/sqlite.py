@@ -27,11 +27,13 @@ from iobeam_server.storage import (
     sqlite_namespaces,
     sqlite_read,
     sqlite_schema,
+    sqlite_users,
 )
 from iobeam_server.storage.base import (
     INPUT,
     Batch,
     Device,
+    Grant,
     Label,
     Namespace,
     Point,
@@ -39,6 +41,7 @@ from iobeam_server.storage.base import (
     Selection,
     Series,
     Storage,
+    User,
 )
 from iobeam_server.storage.sqlite_write import BatchWriter
 
@@ -112,13 +115,16 @@ class SqliteStorage(Storage):
 
     # -- projects --------------------------------------------------------------
 
-    def create_project(self, name: str, created: int) -> Project:
+    def create_project(self, name: str, created: int, owner: Optional[Grant] = None) -> Project:
         with self._writing() as connection:
             if connection.execute(
                 "SELECT 1 FROM projects WHERE project_name = ?", (name,)
             ).fetchone():
                 raise AlreadyExists(f"a project named {name!r} exists")
-            return self._insert_project(connection, name, created)
+            made = self._insert_project(connection, name, created)
+            if owner is not None:
+                sqlite_users.grant(connection, made.project_id, *owner)
+            return made
 
     def create_first_project(self, name: str, created: int) -> Optional[Project]:
         with self._writing() as connection:
@@ -146,6 +152,73 @@ class SqliteStorage(Storage):
     def projects(self) -> Sequence[Project]:
         rows = self._all("SELECT project_id, project_name, created FROM projects ORDER BY 1")
         return [Project(*row) for row in rows]
+
+    def rename_project(self, project_id: int, name: str) -> bool:
+        with self._writing() as connection:
+            return sqlite_users.rename_project(connection, project_id, name)
+
+    # -- users, and what they may do -------------------------------------------
+
+    def create_user(self, user: User, password_hash: str, invite: Optional[str] = None) -> User:
+        with self._writing() as connection:
+            return sqlite_users.create(connection, user, password_hash, invite)
+
+    def user(self, user_id: int) -> Optional[User]:
+        with self._reading() as connection:
+            return sqlite_users.by_id(connection, user_id)
+
+    def credentials(self, name: str) -> Optional[tuple[User, str]]:
+        with self._reading() as connection:
+            return sqlite_users.credentials(connection, name)
+
+    def change_user(self, user: User) -> bool:
+        with self._writing() as connection:
+            return sqlite_users.change(connection, user)
+
+    def set_password(self, user_id: int, password_hash: str, changed_s: float) -> None:
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE users SET password_hash = ?, tokens_after = ? WHERE user_id = ?",
+                (password_hash, changed_s, user_id),
+            )
+
+    def add_invite(self, digest: str, expires: int) -> None:
+        with self._writing() as connection:
+            connection.execute("INSERT INTO invites VALUES (?, ?)", (digest, expires))
+
+    def has_invite(self, digest: str, now: int) -> bool:
+        sql = "SELECT 1 FROM invites WHERE digest = ? AND expires > ?"
+        return self._one(sql, (digest, now)) is not None
+
+    def permissions(self, project_id: int, user_id: int) -> int:
+        row = self._one(
+            "SELECT permissions FROM permissions WHERE project_id = ? AND user_id = ?",
+            (project_id, user_id),
+        )
+        return 0 if row is None else int(row[0])
+
+    def set_permissions(self, project_id: int, user_id: int, permissions: int) -> int:
+        with self._writing() as connection:
+            return sqlite_users.grant(connection, project_id, user_id, permissions)
+
+    def grants(self, project_id: int) -> Sequence[Grant]:
+        rows = self._all(
+            "SELECT user_id, permissions FROM permissions WHERE project_id = ? ORDER BY user_id",
+            (project_id,),
+        )
+        return [Grant(*row) for row in rows]
+
+    def projects_of(self, user_id: int) -> Sequence[tuple[Project, int]]:
+        rows = self._all(
+            "SELECT project_id, project_name, created, permissions FROM permissions"
+            " JOIN projects USING (project_id) WHERE user_id = ? ORDER BY project_id",
+            (user_id,),
+        )
+        return [(Project(*row[:3]), int(row[3])) for row in rows]
+
+    def colleagues(self, user_id: int) -> Sequence[User]:
+        with self._reading() as connection:
+            return sqlite_users.colleagues(connection, user_id)
 
     # -- namespaces ------------------------------------------------------------
 

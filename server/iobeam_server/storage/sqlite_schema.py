@@ -78,7 +78,34 @@ _STEP_1 = (
         JOIN points p USING (series_id)""",
 )
 
-STEPS = (_STEP_1,)
+_STEP_2 = (
+    """CREATE TABLE users (
+        user_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        username TEXT NOT NULL,
+        email TEXT NOT NULL,
+        first_name TEXT,
+        last_name TEXT,
+        company_name TEXT,
+        url TEXT,
+        created INTEGER NOT NULL,
+        tokens_after REAL NOT NULL,
+        password_hash TEXT NOT NULL)""",
+    # user names and e-mails together: either signs in, so no name may be somebody's e-mail
+    """CREATE TABLE user_names (
+        name_key TEXT PRIMARY KEY,  -- case folded
+        user_id INTEGER NOT NULL REFERENCES users) WITHOUT ROWID""",
+    """CREATE TABLE permissions (
+        project_id INTEGER NOT NULL REFERENCES projects,
+        user_id INTEGER NOT NULL REFERENCES users,
+        permissions INTEGER NOT NULL,
+        PRIMARY KEY (project_id, user_id)) WITHOUT ROWID""",
+    "CREATE INDEX permissions_of_user ON permissions (user_id)",
+    """CREATE TABLE invites (
+        digest TEXT PRIMARY KEY,
+        expires INTEGER NOT NULL) WITHOUT ROWID""",
+)
+
+STEPS = (_STEP_1, _STEP_2)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -15,11 +15,21 @@ from iobeam_server.errors import (
     DuplicateDeviceId,
     DuplicateDeviceName,
     NotFound,
+    NotPermitted,
     TypeConflict,
     UnknownDevice,
 )
 from iobeam_server.points import INT64_MAX, INT64_MIN, Kind, table_columns
-from iobeam_server.storage.base import INPUT, Batch, Device, Part, Selection, Storage
+from iobeam_server.storage.base import (
+    INPUT,
+    Batch,
+    Device,
+    Grant,
+    Part,
+    Selection,
+    Storage,
+    User,
+)
 
 
 def batch(
@@ -448,3 +458,103 @@ def test_a_declared_kind_binds_what_is_written(store: Storage) -> None:
     (refused,) = store.write([batch([[1, 1]], namespace="w")])
     assert isinstance(refused, TypeConflict)
     assert store.write([batch([[1, "x"]], namespace="w")]) == [None]
+
+
+# -- users -----------------------------------------------------------------------
+
+
+def user(name: str = "ann", email: str = "ann@example.org", **more: Any) -> User:
+    return User(0, name, email, None, None, None, None, 1_000, 0.0)._replace(**more)
+
+
+def test_users_by_name_or_email_in_any_case(store: Storage) -> None:
+    made = store.create_user(user(first_name="Ann", url="u"), "hash")
+    assert made.user_id > 0
+    assert store.user(made.user_id) == made
+    for name in ("ann", "ANN", "Ann@Example.org"):
+        assert store.credentials(name) == (made, "hash")
+    assert store.credentials("bob") is store.user(99) is None
+
+
+def test_names_and_emails_are_one_name_space(store: Storage) -> None:
+    store.create_user(user(), "hash")
+    for name, email in (("ANN", "x@y"), ("x", "ANN@example.org"), ("ann@example.org", "x@y")):
+        with pytest.raises(AlreadyExists):
+            store.create_user(user(name, email), "hash")
+    assert store.create_user(user("b@c", "b@c"), "hash").username == "b@c", "one for both is fine"
+
+
+def test_change_user(store: Storage) -> None:
+    ann = store.create_user(user(), "hash")
+    store.create_user(user("bob", "bob@example.org"), "hash")
+    assert store.change_user(ann) is False
+    changed = ann._replace(username="anna", last_name="L")
+    assert store.change_user(changed) is True
+    assert store.credentials("ann") is None
+    assert store.credentials("anna") == (changed, "hash")
+    with pytest.raises(AlreadyExists):
+        store.change_user(changed._replace(email="BOB"))
+    assert store.user(ann.user_id) == changed
+    with pytest.raises(NotFound):
+        store.change_user(user(user_id=99))
+
+
+def test_set_password(store: Storage) -> None:
+    ann = store.create_user(user(), "hash")
+    store.set_password(ann.user_id, "new", 5.5)
+    assert store.credentials("ann") == (ann._replace(tokens_after=5.5), "new")
+
+
+def test_an_invite_is_good_once_and_until_it_expires(store: Storage) -> None:
+    store.add_invite("good", 2_000)
+    store.add_invite("old", 1_000)
+    assert store.has_invite("good", 1_999)
+    assert not store.has_invite("good", 2_000)
+    assert not store.has_invite("none", 0)
+    for invite in ("none", "old"):
+        with pytest.raises(NotPermitted):
+            store.create_user(user(), "hash", invite)
+    assert store.credentials("ann") is None
+    store.create_user(user("b", "b@x"), "hash")
+    with pytest.raises(AlreadyExists):
+        store.create_user(user("b"), "hash", "good")
+    store.create_user(user(), "hash", "good")
+    with pytest.raises(NotPermitted):
+        store.create_user(user("c", "c@x"), "hash", "good")
+
+
+def test_grants(store: Storage) -> None:
+    ann = store.create_user(user(), "hash").user_id
+    bob = store.create_user(user("bob", "b@x"), "hash").user_id
+    eve = store.create_user(user("eve", "e@x"), "hash").user_id
+    two = store.create_project("two", 5, Grant(bob, 7))
+    assert store.permissions(1, ann) == 0
+    assert store.set_permissions(1, ann, 3) == 0
+    assert store.set_permissions(1, ann, 1) == 3
+    store.set_permissions(1, bob, 7)
+    assert store.permissions(1, ann) == 1
+    assert list(store.grants(1)) == [(ann, 1), (bob, 7)]
+    assert [(p.project_name, bits) for p, bits in store.projects_of(bob)] == [
+        ("one", 7),
+        ("two", 7),
+    ]
+    assert store.projects_of(bob)[1][0] == two
+    assert [u.user_id for u in store.colleagues(ann)] == [ann, bob]
+    assert [u.user_id for u in store.colleagues(eve)] == [eve]
+    assert store.set_permissions(1, ann, 0) == 1
+    assert store.set_permissions(1, ann, 0) == 0
+    assert store.projects_of(ann) == []
+    for project, person in ((9, ann), (1, 99)):
+        with pytest.raises(NotFound):
+            store.set_permissions(project, person, 1)
+
+
+def test_rename_project(store: Storage) -> None:
+    store.create_project("two", 5)
+    assert store.rename_project(1, "uno") is True
+    assert store.rename_project(1, "uno") is False
+    with pytest.raises(AlreadyExists):
+        store.rename_project(1, "two")
+    with pytest.raises(NotFound):
+        store.rename_project(9, "x")
+    assert [p.project_name for p in store.projects()] == ["uno", "two"]

@@ -1,0 +1,185 @@
+"""``/v1/projects``: projects, and who may do what in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Callable, Optional
+
+import falcon
+import msgspec
+
+from iobeam_server.api import bodies, queries
+from iobeam_server.api.access import Access, Resource, user_of
+from iobeam_server.api.dates import old_form
+from iobeam_server.api.devices import ProjectId
+from iobeam_server.api.ids import check_text
+from iobeam_server.config import Config
+from iobeam_server.errors import BadRequest, NotFound, NotPermitted
+from iobeam_server.storage.base import Grant, Project, Storage
+from iobeam_server.tokens import ADMIN, READ, WRITE
+
+ALL = READ | WRITE | ADMIN
+_BITS = {"read": READ, "write": WRITE, "admin": ADMIN}
+
+
+class ProjectBody(msgspec.Struct):
+    """Body of a creation and of a change."""
+
+    project_name: Optional[str] = None
+    project_id: Optional[ProjectId] = None
+
+
+class PermissionsBody(msgspec.Struct):
+    """Body of a change of permissions; all false removes."""
+
+    user_id: int
+    read: bool = False
+    write: bool = False
+    admin: bool = False
+
+
+class Projects(Resource):
+    """``/v1/projects``."""
+
+    access = {"GET": Access.USER, "POST": Access.USER}
+
+    def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._config = config
+        self._clock = clock
+        self._decoder = msgspec.json.Decoder(ProjectBody)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List the asker's projects, or (``name``) answer the one of that name.
+
+        Answers: 200 ``{"projects": [{project_id, project_name, created, permissions:
+        {read, write, admin: bool}}]}``; with ``name`` one project as ``/ID`` answers
+        it, or 404/32 when the asker has none of that name.
+        """
+        own = self._store.projects_of(user_of(req).user_id)
+        name = queries.text(req, "name")
+        if name is None:
+            shown = [
+                {**_head(project), "permissions": {n: bool(has & b) for n, b in _BITS.items()}}
+                for project, has in own
+            ]
+            resp.data = msgspec.json.encode({"projects": shown})
+            return
+        for project, _ in own:
+            if project.project_name == name:
+                resp.data = msgspec.json.encode(_whole(project, self._store))
+                return
+        raise NotFound(f"you have no project named {name!r:.80}")
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Create a project (``project_name``); its creator may do everything in it.
+
+        Answers: 201 ``project_id``, ``project_name``, ``created``; 400/1; 422/33 taken.
+        """
+        body = bodies.decode(req, self._config, self._decoder)
+        name = _name(body)
+        if name is None:
+            raise BadRequest("project_name is missing")
+        owner = Grant(user_of(req).user_id, ALL)
+        project = self._store.create_project(name, int(self._clock()), owner)
+        resp.status = falcon.HTTP_201
+        resp.data = msgspec.json.encode(_head(project))
+
+
+class OneProject(Resource):
+    """``/v1/projects/ID``."""
+
+    access = {"GET": Access.USER, "PATCH": Access.USER}
+
+    def __init__(self, store: Storage, config: Config) -> None:
+        self._store = store
+        self._config = config
+        self._decoder = msgspec.json.Decoder(ProjectBody)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
+        """Answer a project with who may do what: 200; 403/5 when the asker may nothing."""
+        resp.data = msgspec.json.encode(_whole(_own(req, self._store, project_id), self._store))
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
+        """Rename a project; needs admin: 200 the project, 204 unchanged, 422/33 taken."""
+        project = _own(req, self._store, project_id, ADMIN)
+        body = bodies.decode(req, self._config, self._decoder)
+        if body.project_id not in (None, project.project_id):
+            raise BadRequest("the id of a project cannot be changed")
+        name = _name(body)
+        if name is None or not self._store.rename_project(project.project_id, name):
+            resp.status = falcon.HTTP_204
+            return
+        resp.data = msgspec.json.encode(_head(project._replace(project_name=name)))
+
+
+class Permissions(Resource):
+    """``/v1/projects/ID/permissions``."""
+
+    access = {"GET": Access.USER, "PATCH": Access.USER}
+
+    def __init__(self, store: Storage, config: Config) -> None:
+        self._store = store
+        self._config = config
+        self._decoder = msgspec.json.Decoder(PermissionsBody)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
+        """Answer who may do what: 200 ``{"permissions": {read, write, admin: [{user_id}]}}``."""
+        project = _own(req, self._store, project_id)
+        shown = _permissions(self._store.grants(project.project_id))
+        resp.data = msgspec.json.encode({"permissions": shown})
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
+        """Grant a user exactly what the body says; needs admin.
+
+        Body: ``user_id``, ``read``, ``write``, ``admin``; all false removes.
+
+        Answers: 200 changed or removed, 201 added, without a body: the Go tool takes one
+        for a change (wire notes 8.2); 204 unchanged; 404/32 no such user.
+        """
+        project = _own(req, self._store, project_id, ADMIN)
+        body = bodies.decode(req, self._config, self._decoder)
+        wanted = sum(bit for name, bit in _BITS.items() if getattr(body, name))
+        if not 0 < body.user_id < 2**63:
+            raise NotFound(f"there is no user {body.user_id}")
+        before = self._store.set_permissions(project.project_id, body.user_id, wanted)
+        if before == wanted:
+            resp.status = falcon.HTTP_204
+        elif before == 0:
+            resp.status = falcon.HTTP_201
+        else:
+            resp.data = b"{}"
+
+
+def _own(req: falcon.Request, store: Storage, project_id: str, permission: int = 0) -> Project:
+    """Return a project the asker may do something in; one that is not there looks the same."""
+    number = queries.project_id(project_id)
+    has = store.permissions(number, user_of(req).user_id)
+    if not has or has & permission != permission:
+        lacks = "admin permission" if has else "permission"
+        raise NotPermitted(f"you have no {lacks} in project {number}")
+    project = store.project(number)
+    if project is None:  # gone in between
+        raise NotFound(f"there is no project {number}")
+    return project
+
+
+def _name(body: ProjectBody) -> Optional[str]:
+    if body.project_name is not None:
+        check_text("project_name", body.project_name)
+    return body.project_name
+
+
+def _head(project: Project) -> dict[str, object]:
+    return {**project._asdict(), "created": old_form(project.created)}
+
+
+def _whole(project: Project, store: Storage) -> dict[str, object]:
+    return {**_head(project), "permissions": _permissions(store.grants(project.project_id))}
+
+
+def _permissions(grants: Sequence[Grant]) -> dict[str, list[dict[str, int]]]:
+    return {
+        name: [{"user_id": grant.user_id} for grant in grants if grant.permissions & bit]
+        for name, bit in _BITS.items()
+    }
