@@ -19,6 +19,7 @@ RUNTIME = [
     "click>=8",
     "PyJWT>=2.4",
     "argon2-cffi>=21.2",
+    "uplot-python>=1.0",  # ships the chart's script as package data
 ]
 SCRIPT = Path("examples", "host_metrics.py")
 BUNDLED = "iobeam_server/examples/host_metrics.py"

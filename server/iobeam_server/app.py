@@ -16,9 +16,9 @@ from iobeam_server.api.access import LOOPBACK, AccessRules
 from iobeam_server.api.data import Data
 from iobeam_server.api.devices import Devices, OneDevice, Timestamp
 from iobeam_server.api.exports import Exports
-from iobeam_server.api.home import Home
 from iobeam_server.api.imports import Imports
 from iobeam_server.api.namespaces import Namespaces, OneNamespace
+from iobeam_server.api.page import Page, PageFiles, load_assets
 from iobeam_server.api.ping import Ping
 from iobeam_server.api.projects import OneProject, Permissions, Projects
 from iobeam_server.api.tokens import ProjectTokens, UserTokens
@@ -113,7 +113,9 @@ def create_app(
     app.add_middleware(AccessLog())
     app.add_middleware(AccessRules(store, signer, config.host in LOOPBACK))
     app.req_options.strip_url_path_trailing_slash = True
-    app.add_route("/", Home())
+    assets = load_assets()
+    app.add_route("/", Page(assets))
+    app.add_route("/page/{name}", PageFiles(assets))
     app.add_route("/v1/ping", Ping())
     app.add_route("/v1/devices", Devices(store, config, clock))
     app.add_route("/v1/devices/timestamp", Timestamp(clock))

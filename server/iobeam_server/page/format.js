@@ -1,0 +1,42 @@
+// How times and values are written.
+
+const AGES = [
+  ["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1],
+];
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+const pad = (number, width = 2) => String(number).padStart(width, "0");
+
+/** "12 seconds ago"; "in 3 minutes" for a device whose clock is ahead. */
+export function age(timeMs, nowMs) {
+  const seconds = Math.round((timeMs - nowMs) / 1_000);
+  const [unit, size] = AGES.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  return Math.abs(seconds) < 2 ? "just now" : relative.format(Math.trunc(seconds / size), unit);
+}
+
+/** Local time, as in a form's field: year first, unambiguous everywhere. */
+export function stamp(timeMs) {
+  const d = new Date(timeMs);
+  // beyond what a Date holds (year 275760) there is only the number
+  if (Number.isNaN(d.getTime())) return `${timeMs} ms`;
+  const date = `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())}`;
+  return `${date} ${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
+}
+
+/** The same with the fraction that was sent. */
+export function stampUs(timeUs) {
+  const fraction = pad(((timeUs % 1_000_000) + 1_000_000) % 1_000_000, 6).replace(/(000){1,2}$/, "");
+  return stamp(Math.floor(timeUs / 1_000)) + (fraction ? `.${fraction}` : "");
+}
+
+/** A value as sent; numbers that JavaScript cannot hold are marked as rounded. */
+export function value(given) {
+  if (Number.isInteger(given) && !Number.isSafeInteger(given)) return `≈ ${given}`;
+  return String(given);
+}
+
+/** A bucket's width in words. */
+export function width(ms) {
+  const [unit, size] = [...AGES, ["millisecond", 0.001]].find(([, s]) => ms % (s * 1_000) === 0);
+  const count = Math.round(ms / (size * 1_000));
+  return count === 1 ? unit : `${count} ${unit}s`;
+}

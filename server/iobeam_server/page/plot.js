@@ -1,0 +1,163 @@
+// The panel of the chosen series: chart, caption, table of the latest points, CSV.
+
+import { Chart } from "./chart.js";
+import { byId, make, setText } from "./dom.js";
+import { download } from "./download.js";
+import { stamp, stampUs, value, width } from "./format.js";
+import { extend, isText, load, since } from "./points.js";
+import { poll } from "./poll.js";
+import { Range } from "./range.js";
+
+const EVERY_MS = 3_000;
+// Following asks for what is newer than the last point. A device that was off-line may send
+// older ones, so the whole range is read again now and then; of buckets the server has to
+// read every point, so more seldom.
+const REREAD_RAW_MS = 60_000;
+const REREAD_BUCKETS_MS = 300_000;
+const TABLE_ROWS = 20;
+
+export class Plot {
+  #chart = new Chart(byId("chart"), (from, to) => this.#range.set(from, to), (i) => this.#point(i));
+  #range = new Range(() => this.#restart());
+  #source = null;
+  #reporter;
+  #track = null;
+  #end = () => {};
+  #saving = null; // AbortController of a download under way
+
+  constructor() {
+    byId("csv").addEventListener("click", () => this.#save());
+  }
+
+  open(source, reporter) {
+    this.#stop();
+    this.#source = source;
+    this.#reporter = reporter;
+    setText(byId("chart-title"), source.name);
+    this.#restart();
+  }
+
+  close() {
+    this.#stop();
+    this.#range.reset();
+    setText(byId("chart-title"), "Chart");
+    setText(byId("caption"), "Choose a device and a series.");
+  }
+
+  /** Leave the series; the range stays for the next one. */
+  #stop() {
+    this.#end();
+    this.#saving?.abort();
+    this.#source = null;
+    this.#track = null;
+    this.#clear();
+    byId("csv").disabled = true;
+  }
+
+  #clear() {
+    this.#chart.clear();
+    byId("chart").setAttribute("aria-label", "No chart yet");
+    byId("latest").hidden = true;
+    byId("rows").replaceChildren();
+    setText(byId("readout"), "");
+  }
+
+  #restart() {
+    if (!this.#source) return;
+    this.#end();
+    this.#clear();
+    this.#track = null;
+    byId("csv").disabled = this.#saving !== null;
+    setText(byId("caption"), "Reading …");
+    const source = this.#source;
+    let readAt = 0;
+    const round = async (signal) => {
+      const bounds = this.#range.bounds(source.api.now());
+      let track = this.#track;
+      const isStale = Date.now() - readAt > (track?.widthMs ? REREAD_BUCKETS_MS : REREAD_RAW_MS);
+      track = track?.times.length && !isStale ? await extend(source, track, bounds, signal) : null;
+      if (track === null) {
+        track = await load(source, bounds, signal);
+        readAt = Date.now();
+      }
+      const newest = track.times.length === 0 ? await source.read({ limit: 1 }, signal) : [];
+      signal.throwIfAborted();
+      this.#track = since(track, bounds.from);
+      this.#show(bounds, newest);
+    };
+    this.#end = poll(round, EVERY_MS, this.#reporter);
+  }
+
+  #show(bounds, newest) {
+    const { times, values } = this.#track;
+    if (times.length === 0) {
+      const [last] = newest;
+      this.#clear();
+      setText(byId("caption"), `Nothing in this range.${last ? ` The newest point is of ${stampUs(last.time)}.` : ""}`);
+      return;
+    }
+    const areTexts = isText(values.at(-1));
+    const start = bounds.from ?? times[0] / 1_000;
+    const end = bounds.to ?? Math.max(times.at(-1) / 1_000, bounds.from === null ? -Infinity : this.#source.api.now());
+    const canDraw = Chart.isAvailable && !areTexts;
+    if (canDraw) this.#chart.show(this.#track, start, end);
+    this.#describe(canDraw);
+    this.#table(!canDraw);
+  }
+
+  #describe(canDraw) {
+    const { times, values, widthMs } = this.#track;
+    const span = `from ${stamp(times[0] / 1_000)} to ${stamp(times.at(-1) / 1_000)}`;
+    const amount = widthMs
+      ? `Mean of each ${width(widthMs)}, shaded from least to greatest, ${span}; the CSV has every point.`
+      : `${times.length} ${times.length === 1 ? "point" : "points"} ${span}.`;
+    const lack = Chart.isAvailable ? "" : " The chart's script is missing: is uplot-python installed on the server?";
+    setText(byId("caption"), amount + lack);
+    if (!canDraw) return;
+    const numbers = values.map(Number);
+    const [least, most] = [Math.min, Math.max].map((pick) => numbers.reduce((a, b) => pick(a, b)));
+    const label = `Chart of ${this.#source.name}. ${amount} Last ${value(values.at(-1))}, least ${least}, greatest ${most}.`;
+    byId("chart").setAttribute("aria-label", label);
+  }
+
+  #table(isAllThereIs) {
+    const { times, values } = this.#track;
+    const details = byId("latest");
+    if (details.hidden) details.open = isAllThereIs;
+    details.hidden = false;
+    const rows = times.slice(-TABLE_ROWS).map((time, i) => {
+      const row = make("tr");
+      const at = values.length - Math.min(TABLE_ROWS, values.length) + i;
+      row.append(make("td", stampUs(time)), make("td", value(values[at])));
+      return row;
+    });
+    byId("rows").replaceChildren(...rows.reverse());
+  }
+
+  #point(index) {
+    const track = this.#track;
+    const hasPoint = track !== null && index !== null && index < track.times.length;
+    setText(byId("readout"), hasPoint ? `${stampUs(track.times[index])}: ${value(track.values[index])}` : "");
+  }
+
+  async #save() {
+    const source = this.#source;
+    if (!source.isAddressable) {
+      setText(byId("caption"), "No address can hold this name; use iobeam-server export.");
+      return;
+    }
+    const saving = new AbortController();
+    this.#saving = saving;
+    byId("csv").disabled = true;
+    setText(byId("csv"), "Downloading …");
+    try {
+      await download(source, this.#range.bounds(source.api.now()), saving.signal);
+    } catch (error) {
+      if (!saving.signal.aborted) this.#reporter.refused(error);
+    } finally {
+      this.#saving = null;
+      byId("csv").disabled = this.#source === null;
+      setText(byId("csv"), "Download CSV");
+    }
+  }
+}

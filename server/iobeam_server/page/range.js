@@ -1,0 +1,87 @@
+// The form that says which time is looked at.
+
+import { byId, setText } from "./dom.js";
+
+const field = (ms) => {
+  const local = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 19); // what a datetime-local field takes
+};
+
+export class Range {
+  #from = null; // ms, of a custom range
+  #to = null;
+  #changed;
+
+  /** @param changed called when another range has been chosen. */
+  constructor(changed) {
+    this.#changed = changed;
+    byId("range").addEventListener("change", () => this.#onChoice());
+    byId("range-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#kind === "custom") this.#onCustom();
+    });
+  }
+
+  /** Return `{from, to}` in ms; null means open. A range that ends now follows the clock. */
+  bounds(nowMs) {
+    if (this.#kind === "all") return { from: null, to: null };
+    if (this.#kind === "custom") return { from: this.#from, to: this.#to };
+    return { from: Math.floor(nowMs) - Number(this.#kind) * 1_000, to: null };
+  }
+
+  /** Choose a custom range (ms), as when one was drawn on the chart. */
+  set(from, to) {
+    this.#from = Math.floor(from);
+    this.#to = Math.ceil(to);
+    byId("range").value = "custom";
+    this.#show();
+    this.#changed();
+  }
+
+  reset() {
+    byId("range").value = "3600";
+    this.#from = this.#to = null;
+    this.#show();
+  }
+
+  get #kind() {
+    return byId("range").value;
+  }
+
+  #onChoice() {
+    if (this.#kind === "custom" && this.#from === null) {
+      // something to start from: the last hour until now
+      this.#from = Math.floor(Date.now() / 60_000) * 60_000 - 3_600_000;
+    }
+    this.#show();
+    this.#changed();
+    if (this.#kind === "custom") byId("from").focus();
+  }
+
+  #onCustom() {
+    const from = byId("from").valueAsNumber;
+    const [start, end] = ["from", "to"].map((id) => (byId(id).value ? new Date(byId(id).value).getTime() : null));
+    const isWrong = Number.isNaN(from) || byId("to").validity.badInput || (end !== null && end <= start);
+    byId("from").setAttribute("aria-invalid", String(Number.isNaN(from)));
+    byId("to").setAttribute("aria-invalid", String(isWrong && !Number.isNaN(from)));
+    if (isWrong) {
+      setText(byId("range-error"), Number.isNaN(from) ? "From is missing." : "To must be a time after From.");
+      byId(Number.isNaN(from) ? "from" : "to").focus();
+      return;
+    }
+    this.#from = start;
+    this.#to = end === null ? null : end + 999; // a field has whole seconds; its last one counts
+    setText(byId("range-error"), "");
+    this.#changed();
+  }
+
+  #show() {
+    const isCustom = this.#kind === "custom";
+    byId("custom").hidden = !isCustom;
+    setText(byId("range-error"), "");
+    for (const id of ["from", "to"]) byId(id).removeAttribute("aria-invalid");
+    if (!isCustom) return;
+    byId("from").value = field(this.#from);
+    byId("to").value = this.#to === null ? "" : field(this.#to);
+  }
+}
