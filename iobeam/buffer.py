@@ -558,6 +558,8 @@ def _connect(file):
     try:
         connection.execute("PRAGMA journal_mode = TRUNCATE")
         connection.execute("PRAGMA synchronous = FULL")
+        # Debian's default is ON: it writes zeros over whatever is deleted.
+        connection.execute("PRAGMA secure_delete = OFF")
     except BaseException:
         connection.close()
         raise

@@ -328,6 +328,7 @@ class _Client(object):
             ("requests", "retries", "bytes"), 0)
         self._lastError = None
         self._clockOffset = None  # seconds, from Date headers
+        self._lastDate = None  # the last of these headers
         self._serverOffset = None  # ms, from devices/timestamp
         self._warned = set()
         _clients.add(self)
@@ -481,6 +482,9 @@ class _Client(object):
         if not accepted:
             return
         date = req.getResponseHeader("Date")
+        if date == self._lastDate:  # it counts seconds: nothing new
+            return
+        self._lastDate = date
         try:
             parsed = email.utils.parsedate_tz(date) if date else None
             moment = None if parsed is None else email.utils.mktime_tz(parsed)

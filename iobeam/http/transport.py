@@ -32,6 +32,9 @@ try:
 except ImportError:
     orjson = None
 
+# json.dumps would make one for each request.
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 _USER_AGENT = "iobeam python"
 _COMPRESSED_FROM = 1024  # bytes; below, gzip saves less than a packet
 _GZIP_LEVEL = 1  # two thirds of the size go at a tenth of the CPU of level 9
@@ -155,7 +158,7 @@ class Channel(object):
         request = requests.PreparedRequest()
         request.method = method
         request.url = self._address(url, params)
-        request.headers = requests.structures.CaseInsensitiveDict(sent)
+        request.headers = sent
         request.body = body
         request.hooks = {"response": []}
         return request
@@ -261,8 +264,7 @@ def _serialise(payload):
             return orjson.dumps(payload)
         except TypeError:
             pass  # what only the standard library takes, such as subclasses
-    return json.dumps(payload, separators=(",", ":"),
-                      allow_nan=False).encode("utf-8")
+    return _encoder.encode(payload).encode("utf-8")
 
 
 def _gzip(body):
@@ -300,7 +302,9 @@ def _readToEnd(response):
             requests up to 2.31 takes for a whole answer.
     """
     try:
-        response.content
+        # What `response.content` does, less a generator and a second read.
+        response._content = response.raw.read(decode_content=True)
+        response._content_consumed = True
         announced = response.headers.get("Content-Length", "")
         if (re.match(r"[0-9]+\Z", announced) and response.status_code not in (204, 304)
                 and response.raw.tell() < int(announced)):
@@ -333,7 +337,11 @@ def _errorOf(failure, call):
     """The library's error for a failed attempt; also the requests' one."""
     timed = isinstance(failure, requests.Timeout) or "timed out" in str(failure)
     kind = type(failure)
-    if not isinstance(failure, requests.RequestException):
+    if isinstance(failure, urllib3errors.ProtocolError):  # amid the answer
+        kind = requests.exceptions.ChunkedEncodingError
+    elif isinstance(failure, urllib3errors.DecodeError):
+        kind = requests.exceptions.ContentDecodingError
+    elif not isinstance(failure, requests.RequestException):
         kind = requests.ConnectionError
     if not timed:
         bases = (errors.ConnectionError, kind)
