@@ -253,7 +253,9 @@ class Rows(object):
         width = len(self.columns) + 1
         cells = self.cells
         end = len(cells) if count is None else min(count * width, len(cells))
-        return [cells[i:i + width] for i in range(0, end, width)]
+        if end < len(cells):
+            cells = cells[:end]
+        return list(map(list, zip(*[iter(cells)] * width)))
 
     def drop(self, start, count):
         """Take `count` rows out, from row `start` on."""
