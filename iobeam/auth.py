@@ -8,8 +8,10 @@ import threading
 
 from iobeam import errors
 from iobeam.http import call as calls
+from iobeam.http import retry
 from iobeam.utils import compat, utils
 
+_NEVER = float("inf")
 _DAY = 24 * 60 * 60.0  # seconds
 _LIFE_PART = 10  # a refreshed token is renewed in the last tenth of its life
 _PAUSE_SECONDS = 10 * 60.0  # after a refresh that brought nothing
@@ -40,8 +42,8 @@ class TokenKeeper(object):
         self._clock = clock
         self._received = None  # wall clock, for a token got by refresh
         self._checked = False
-        self._nextTry = None  # monotonic: no refresh before
-        self._nextForced = None
+        # monotonic: no refresh at all before, none unasked, none forced
+        self._nextTry = self._nextDue = self._nextForced = None
         self._lock = threading.Lock()
         self.refreshes = 0
 
@@ -60,7 +62,7 @@ class TokenKeeper(object):
         if not self._checked:
             self._checkProject(utils.readToken(self._token))
             stored = self._stored()
-            if stored is not None and self._isUsable(stored[0]):
+            if stored is not None and self._isBetter(stored[0]):
                 self._received = stored[1]
                 self._use(stored[0])
             self._checked = True
@@ -77,14 +79,10 @@ class TokenKeeper(object):
             bool: whether there is another one now.
         """
         if self._token == refused:
-            now = self._clock()
-            if self._nextForced is not None and now < self._nextForced:
-                return False
-            self._nextForced = now + _PAUSE_SECONDS
-            self._renew(refused, lambda: True)
+            self._renew(refused, self._mayForce, True)
         return self._token != refused
 
-    def _renew(self, old, isNeeded):
+    def _renew(self, old, isNeeded, forced=False):
         if not compat.acquireWithin(self._lock, calls.current().left()):
             raise errors.TimeoutError("another thread is still refreshing the token")
         try:
@@ -97,17 +95,23 @@ class TokenKeeper(object):
             except errors.Error as error:
                 problem = "the backend refuses (status {})".format(
                     error.statusCode)
+                isPassing = retry.isRetried(error.statusCode)
             else:
-                problem = self._problemOf(new, old)
+                problem, isPassing = self._problemOf(new, old), False
+            later = self._clock() + _PAUSE_SECONDS
+            if forced:
+                self._nextForced = later
             if problem is None:
                 self._received = utils.time.time()
                 self._use(new.strip())
                 self.refreshes += 1
                 self._save(self._token, self._received)
                 if self._isDue():  # the clock may be wrong: not at every call
-                    self._nextTry = self._clock() + _PAUSE_SECONDS
+                    self._nextDue = later
             else:
-                self._nextTry = self._clock() + _PAUSE_SECONDS
+                self._nextDue = later
+                if not isPassing:  # a 401 is no reason to ask again
+                    self._nextTry = later
                 utils.getLogger().warning(
                     "the token could not be refreshed: %s; the old one is "
                     "used on, next try in %d minutes", problem,
@@ -129,7 +133,8 @@ class TokenKeeper(object):
             return str(error)
         if new.strip() == old:
             return "it is the same token again"
-        if self._isUsable(old) and not self._isUsable(new):
+        if not self._isUsable(new) and (
+                self._isUsable(old) or _expiryOf(new) <= _expiryOf(old)):
             return "the new one has expired already"
         return None
 
@@ -140,18 +145,33 @@ class TokenKeeper(object):
                 "the token is for project {}, not {}: check projectId and "
                 "token".format(project, self._projectId))
 
-    def _isUsable(self, token):
+    def _isBetter(self, stored):
+        """Tell whether a stored token is to be used in place of ours.
+
+        Also an expired one, if ours expired before it: backends refresh a
+        token for a while after its end.
+        """
         try:
-            claims = utils.readToken(token)
-            self._checkProject(claims)
+            self._checkProject(utils.readToken(stored))
         except ValueError:
             return False
-        expiry = claims.get("exp")
-        return expiry is None or expiry > utils.time.time()
+        return (self._isUsable(stored)
+                or _expiryOf(stored) > _expiryOf(self._token))
+
+    @staticmethod
+    def _isUsable(token):
+        return _expiryOf(token) > utils.time.time()
+
+    def _isPaused(self, until):
+        return until is not None and self._clock() < until
+
+    def _mayForce(self):
+        return not (self._isPaused(self._nextTry)
+                    or self._isPaused(self._nextForced))
 
     def _isDue(self):
         """Tell whether a refresh is called for now."""
-        if self._nextTry is not None and self._clock() < self._nextTry:
+        if self._isPaused(self._nextDue):
             return False
         if self._received is None:
             return utils.isExpiredToken(self._token)
@@ -160,3 +180,7 @@ class TokenKeeper(object):
             return False
         margin = min(_DAY, max(0, expiry - self._received) / _LIFE_PART)
         return utils.time.time() >= expiry - margin
+
+
+def _expiryOf(token):
+    return utils.readToken(token).get("exp", _NEVER)

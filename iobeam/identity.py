@@ -6,6 +6,7 @@ the refreshed token. Both are written to a temporary file, fsynced and renamed.
 """
 from __future__ import absolute_import
 
+import errno
 import hashlib
 import io
 import json
@@ -36,6 +37,7 @@ class Identity(object):
         self._tokenHash = hashlib.sha256(
             compat.toText(token).strip().encode("utf-8")).hexdigest()
         self._unsaved = None
+        self._warned = False
 
     def checkFolder(self):
         """See that the folder exists and takes files, before registering.
@@ -66,7 +68,9 @@ class Identity(object):
             with io.open(file, "rb") as opened:
                 raw = opened.read()
         except EnvironmentError as error:
-            if not os.path.lexists(file):
+            # a folder that cannot be searched looks empty, and is not
+            if error.errno in (errno.ENOENT, errno.ENOTDIR) \
+                    and not os.path.lexists(file):
                 return None
             raise Error("the device id {} cannot be read: {}".format(
                 file, error))
@@ -79,11 +83,11 @@ class Identity(object):
                 utils.shorten(str(error)))
             return None
         state = self._readState()
-        if (state.get("device_id") == deviceId
-                and state.get("project_id") != self._projectId):
+        project = state.get("device_project_id", state.get("project_id"))
+        if state.get("device_id") == deviceId and project != self._projectId:
             utils.getLogger().warning(
                 "%s holds the device id of project %s and is not used", file,
-                state.get("project_id"))
+                project)
             return None
         return deviceId
 
@@ -98,12 +102,16 @@ class Identity(object):
             return
         try:
             _writeFile(self.path, _ID_FILE, self._unsaved, 0o644)
-            self._updateState({"device_id": self._unsaved})
+            self._updateState({"device_id": self._unsaved,
+                               "device_project_id": self._projectId})
             self._unsaved = None
+            self._warned = False
         except EnvironmentError as error:
-            utils.getLogger().warning(
-                "the device id %s could not be saved (%s); the next call tries "
-                "again", self._unsaved, error)
+            if not self._warned:  # not at every call
+                utils.getLogger().warning(
+                    "the device id %s could not be saved (%s); the next call "
+                    "tries again", self._unsaved, error)
+            self._warned = True
 
     def readToken(self):
         """Return (token, received at) that descend from ours, or None."""
@@ -130,7 +138,7 @@ class Identity(object):
         try:
             with io.open(os.path.join(self.path, _STATE_FILE), "rb") as opened:
                 state = json.loads(opened.read().decode("utf-8"))
-        except (EnvironmentError, ValueError):
+        except (EnvironmentError, ValueError, RuntimeError):  # deep nesting
             return {}
         return state if isinstance(state, dict) else {}
 
@@ -138,8 +146,14 @@ class Identity(object):
         state = self._readState()
         if (state.get("project_id") != self._projectId
                 or state.get("base_url") != self._baseUrl):
-            # another project's token is of no use here
-            state = {"project_id": self._projectId, "base_url": self._baseUrl}
+            # Another project's token is of no use here; whose the device id
+            # on disk is must stay known until it is replaced.
+            kept = {"project_id": self._projectId, "base_url": self._baseUrl}
+            if "device_id" in state:
+                kept["device_id"] = state["device_id"]
+                kept["device_project_id"] = state.get(
+                    "device_project_id", state.get("project_id"))
+            state = kept
         state.update(facts)
         _writeFile(self.path, _STATE_FILE,
                    json.dumps(state, sort_keys=True, indent=1), 0o600)

@@ -105,8 +105,11 @@ class ClientBuilder(object):
         Args:
             path (str): an existing folder; relative to where the program is
                 now, also if it changes its directory later.
+
+        Raises:
+            ValueError: `path` is no string.
         """
-        self._path = os.path.abspath(path)
+        self._path = _absolute("saveToDisk", path)
         return self
 
     def setDeviceId(self, deviceId):
@@ -173,12 +176,13 @@ class ClientBuilder(object):
         Raises:
             ValueError: `path` is no folder, a number is not an int above 0.
         """
+        path = _absolute("bufferToDisk", path)
         if not os.path.isdir(path):
             raise ValueError("bufferToDisk: {} is not a folder; create it"
                              .format(utils.shorten(path)))
         _checkPositive("maxBytes", maxBytes, compat.isInteger)
         _checkPositive("autoFlush", autoFlush, compat.isInteger)
-        self._options.buffer = (os.path.abspath(path), maxBytes)
+        self._options.buffer = (path, maxBytes)
         self._options.autoFlush = autoFlush
         return self
 
@@ -362,6 +366,7 @@ class _Client(object):
         self._asksToRegister = deviceName or ""
         active = self.getDeviceId()
         if active is not None and deviceId in (None, active):
+            self._saveUnsaved()
             return self
         if deviceId is not None:
             utils.checkValidDeviceId(deviceId)
@@ -427,6 +432,10 @@ class _Client(object):
         self._outbox.setDevice(found.deviceId)
         if save and self._identity is not None:
             self._identity.saveDeviceId(found.deviceId)
+
+    def _saveUnsaved(self):
+        if self._identity is not None:
+            self._identity.saveUnsaved()
 
     # -- the token ------------------------------------------------------------
 
@@ -692,8 +701,7 @@ class _Client(object):
                                   self._outbox)
 
     def _sendAlone(self, call, progress):
-        if self._identity is not None:
-            self._identity.saveUnsaved()
+        self._saveUnsaved()
         call.onTrouble = self._outbox.commitOrWarn
         try:
             self._checkToken()
@@ -722,6 +730,7 @@ class _Client(object):
                                 "with bufferToDisk()")
         if self._activeDevice is None:
             raise outbox.noDevice()
+        self._saveUnsaved()
         self._takeIn()
         self._convertDataSetToBatches()
         self._outbox.commit()
@@ -738,6 +747,7 @@ class _Client(object):
         self._checkFork()
         if not self._isOpen:
             return
+        self._saveUnsaved()
         self._keepRows(self._outbox.commit)
         self._isOpen = False
         self._outbox.close()
@@ -957,6 +967,14 @@ def _requesterOf(backend):
 def _baseUrlOf(requester):
     found = getattr(requester, "baseUrl", None)
     return found if isinstance(found, compat.TEXTS) else None  # not a mock's
+
+
+def _absolute(what, path):
+    path = path.__fspath__() if hasattr(path, "__fspath__") else path
+    if not isinstance(path, compat.TEXTS) or not path:
+        raise ValueError("{}: path must be a string, the name of a folder, not "
+                         "{}".format(what, utils.shorten(path)))
+    return os.path.abspath(path)
 
 
 def _checkPositive(what, value, isKind):

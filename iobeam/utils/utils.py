@@ -197,7 +197,7 @@ def _claimsOf(token):
                 "verify_signature", "verify_exp", "verify_nbf", "verify_iat",
                 "verify_aud", "verify_iss", "verify_sub", "verify_jti",
                 "require_exp", "require_iat", "require_nbf")))
-    except (jwt.InvalidTokenError, ValueError, TypeError):
+    except (jwt.InvalidTokenError, ValueError, TypeError, RuntimeError):
         claims = _decodePayload(token)
     if not isinstance(claims, dict):
         raise ValueError("invalid jwt token")
@@ -216,5 +216,6 @@ def _decodePayload(token):
         raw = base64.urlsafe_b64decode(
             (payload + "=" * (-len(payload) % 4)).encode("ascii"))
         return json.loads(raw.decode("utf-8"))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, binascii.Error, RuntimeError):
+        # the last is what nesting without end brings
         raise ValueError("invalid jwt token")
