@@ -262,10 +262,11 @@ class ClientBuilder(object):
         client = _Client(self._path, self._projectId, self._projectToken,
                          self._backend, deviceId=self._deviceId,
                          options=self._options)
-        client._checkToken()
-        if self._registration is not None:
-            client.registerDevice(**self._registration)
-        client._learnClock()
+        with client._newCall():
+            client._checkToken()
+            if self._registration is not None:
+                client.registerDevice(**self._registration)
+            client._learnClock()
         return client
 
     def __repr__(self):
@@ -864,7 +865,9 @@ class _Client(object):
     # -- small things -----------------------------------------------------------------
 
     def _newCall(self):
-        return calls.Call(giveUpAfter=self._options.giveUpAfter)
+        running = calls.current(None)  # that of build(): one limit for all
+        return calls.Call(None if running is None else running.left(),
+                          self._options.giveUpAfter)
 
     def _warnOnce(self, message, *args):
         if message not in self._warned:
