@@ -106,7 +106,7 @@ export class Plot {
   }
 
   #describe(canDraw) {
-    const { times, values, widthMs } = this.#track;
+    const { times, values, lows, highs, widthMs } = this.#track;
     const span = `from ${stamp(times[0] / 1_000)} to ${stamp(times.at(-1) / 1_000)}`;
     const amount = widthMs
       ? `Mean of each ${width(widthMs)}, shaded from least to greatest, ${span}; the CSV has every point.`
@@ -114,8 +114,9 @@ export class Plot {
     const lack = Chart.isAvailable ? "" : " The chart's script is missing: is uplot-python installed on the server?";
     setText(byId("caption"), amount + lack);
     if (!canDraw) return;
-    const numbers = values.map(Number);
-    const [least, most] = [Math.min, Math.max].map((pick) => numbers.reduce((a, b) => pick(a, b)));
+    // of the points, not of the means that stand for them
+    const least = (lows ?? values).map(Number).reduce((a, b) => Math.min(a, b));
+    const most = (highs ?? values).map(Number).reduce((a, b) => Math.max(a, b));
     const label = `Chart of ${this.#source.name}. ${amount} Last ${value(values.at(-1))}, least ${least}, greatest ${most}.`;
     byId("chart").setAttribute("aria-label", label);
   }
