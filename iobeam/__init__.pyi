@@ -11,4 +11,7 @@ from iobeam.iobeam import (
 )
 
 __version__: str
-__all__: list[str]
+__all__ = [
+    "ClientBuilder", "DataPoint", "DataSeries", "DataStore", "QueryReq",
+    "TimeUnit", "Timestamp", "__version__", "fetchDeviceToken", "makeQuery",
+]

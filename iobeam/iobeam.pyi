@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from os import PathLike
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -24,7 +25,10 @@ from iobeam.utils import utils as utils
 QueryReq = _Query
 
 __version__: str
-__all__: list[str]
+__all__ = [
+    "ClientBuilder", "DataPoint", "DataSeries", "DataStore", "QueryReq",
+    "TimeUnit", "Timestamp", "__version__", "fetchDeviceToken", "makeQuery",
+]
 
 class _RejectedRow(NamedTuple):
     projectId: int
@@ -37,7 +41,7 @@ class ClientBuilder:
     def __init__(self, projectId: int, projectToken: str) -> None: ...
     @classmethod
     def fromEnvironment(cls) -> ClientBuilder: ...
-    def saveToDisk(self, path: str = ...) -> ClientBuilder: ...
+    def saveToDisk(self, path: str | PathLike[str] = ...) -> ClientBuilder: ...
     def setDeviceId(self, deviceId: str) -> ClientBuilder: ...
     def registerDevice(
         self, deviceId: str | None = ..., deviceName: str | None = ...
@@ -47,7 +51,10 @@ class ClientBuilder:
     ) -> ClientBuilder: ...
     def setBackend(self, baseUrl: str | RequesterLike) -> ClientBuilder: ...
     def bufferToDisk(
-        self, path: str = ..., maxBytes: int = ..., autoFlush: int = ...
+        self,
+        path: str | PathLike[str] = ...,
+        maxBytes: int = ...,
+        autoFlush: int = ...,
     ) -> ClientBuilder: ...
     def setTimeout(
         self, connect: float = ..., read: float = ...

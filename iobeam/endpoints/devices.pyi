@@ -5,6 +5,10 @@ from iobeam.errors import (
 )
 from iobeam.resources.device import Device
 
+__all__ = [
+    "DeviceService", "DuplicateIdError", "DuplicateNameError",
+]
+
 class DeviceService(EndpointService):
     def getTimestamp(self) -> int: ...
     def registerDevice(

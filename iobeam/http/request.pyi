@@ -13,6 +13,15 @@ from iobeam.errors import (
     UnknownCodeError as UnknownCodeError,
 )
 
+__all__ = [
+    "ConnectionError", "DEFAULT_BASE_URL", "DuplicateIdError",
+    "DuplicateNameError", "ERROR_CODE_DUPLICATE_DEVICE_ID",
+    "ERROR_CODE_DUPLICATE_DEVICE_NAME", "ERROR_CODE_NOT_FOUND", "Error",
+    "Request", "Requester", "SendError", "Settings", "SpoolError",
+    "TimeoutError", "UnauthorizedCodeError", "UnauthorizedError",
+    "UnknownCodeError", "baseUrl", "getRequester",
+]
+
 ERROR_CODE_NOT_FOUND: int
 ERROR_CODE_DUPLICATE_DEVICE_ID: int
 ERROR_CODE_DUPLICATE_DEVICE_NAME: int

@@ -6,6 +6,11 @@ from typing import Any, SupportsFloat, Union
 
 from typing_extensions import TypeAlias
 
+__all__ = [
+    "DataPoint", "DataSeries", "DataStore", "TimeUnit", "Timestamp",
+    "makeUniformDataSeries",
+]
+
 # `Any` would let everything through; numpy scalars are SupportsFloat.
 _Value: TypeAlias = Union[float, bool, str, Decimal, SupportsFloat, None]
 _Time: TypeAlias = Union[int, Timestamp, datetime.datetime, None]

@@ -2,6 +2,10 @@ from typing import Any, Literal
 
 from iobeam.resources.data import TimeUnit as TimeUnit
 
+__all__ = [
+    "Query", "TimeUnit",
+]
+
 class Query:
     def __init__(
         self,

@@ -3,6 +3,12 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit as urlsplit
 
+__all__ = [
+    "INTEGERS", "PY2", "TEXTS", "acquireWithin", "fsyncFolder", "isInteger",
+    "isNumber", "monotonic", "quotePath", "replaceFile", "text", "toNative",
+    "toText", "urlsplit",
+]
+
 PY2: bool
 INTEGERS: tuple[type, ...]
 TEXTS: tuple[type, ...]
@@ -11,6 +17,7 @@ monotonic: Callable[[], float]
 
 def isInteger(value: object) -> bool: ...
 def isNumber(value: object) -> bool: ...
+def toNative(value: str) -> str: ...
 def toText(value: str | bytes) -> str: ...
 def quotePath(part: str) -> str: ...
 def acquireWithin(lock: Lock, seconds: float) -> bool: ...

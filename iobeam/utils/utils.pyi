@@ -2,6 +2,12 @@ import time as time
 from logging import Logger
 from typing import Any
 
+__all__ = [
+    "EXPIRY_FUDGE", "IS_PY3", "checkValidDeviceId", "checkValidProjectId",
+    "checkValidProjectToken", "checkValidSeriesName", "checkedText",
+    "getLogger", "isExpiredToken", "readToken", "shorten", "time",
+]
+
 EXPIRY_FUDGE: int
 IS_PY3: bool
 

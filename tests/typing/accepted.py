@@ -1,11 +1,14 @@
 """What the stubs must take; checked by mypy, never run."""
 import datetime
+import pathlib
 from decimal import Decimal
 
 from typing_extensions import assert_type
 
 from iobeam import iobeam
+from iobeam.endpoints import tokens
 from iobeam.http import request
+from iobeam.resources import data
 
 builder = (
     iobeam.ClientBuilder(1, "token")
@@ -38,3 +41,28 @@ except request.SendError as error:
     assert_type(error.accepted, int)
 iobeam.makeQuery("token", iobeam.QueryReq(1, "d").limit(5).lessThan(1.5))
 assert_type(iobeam.fetchDeviceToken("user", 1, "d", duration="5w"), str)
+iobeam.ClientBuilder(1, "token").saveToDisk(pathlib.Path("/tmp"))
+columns: "tuple[str, ...]" = ("a", "b")
+iobeam.DataStore(columns).addRows((k, {"a": k}) for k in range(3))
+values = {"a": 1.5}
+iobeam.DataStore(["a"]).add(1, values)
+assert_type(data.makeUniformDataSeries("s", 0, 9, [1.5, 2]),
+            "data.DataSeries | None")
+
+
+class FakeRequester:
+    """A double needs no base class."""
+
+    def makeEndpoint(self, path: str) -> str:
+        return path
+
+    def get(self, url: str) -> request.Request:
+        return request.Request("GET", url, None)
+
+    def post(self, url: str) -> request.Request:
+        return request.Request("POST", url, None)
+
+
+iobeam.ClientBuilder(1, "token").setBackend(FakeRequester())
+iobeam.makeQuery("token", iobeam.QueryReq(1), backend=FakeRequester())
+tokens.TokenService(requester=FakeRequester()).refreshToken("token")
