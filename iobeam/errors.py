@@ -26,8 +26,12 @@ class UnauthorizedError(Error):
 
     @staticmethod
     def noTokenSet():
-        """Make the error for a call without a token; the caller raises it."""
-        return UnauthorizedError("no token set.")
+        """Make the error for a call without a token; the caller raises it.
+
+        It is a ValueError as well: which of the two 0.11.0 raised depended on
+        the call.
+        """
+        return combine(UnauthorizedError, ValueError)("no token set.")
 
 
 class UnknownCodeError(Error):

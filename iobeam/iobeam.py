@@ -591,6 +591,8 @@ class _Client(object):
 
     def clearSeries(self, seriesName):
         """Drop the points of a series that wait in memory."""
+        if not isinstance(seriesName, compat.TEXTS):
+            return  # there are none
         with self._datasetLock:
             self._dataset.pop(seriesName, None)
             self._outbox.setPoints(self._pointCount())

@@ -14,10 +14,14 @@ class DeviceService(service.EndpointService):
     """Registers devices and asks for the time."""
 
     def getTimestamp(self):
-        """Return the server's clock in milliseconds, or -1 on any failure."""
+        """Return the server's clock in milliseconds, or -1 on any failure.
+
+        Raises:
+            UnauthorizedError: no token.
+        """
+        self._checkToken()
         req = self.requester().get(self.makeEndpoint("devices/timestamp"))
-        if self.token is not None:
-            req.token(self.token)
+        req.token(self.token)
         try:
             req.execute()
         except (request.Error, EnvironmentError):
@@ -52,13 +56,12 @@ class DeviceService(service.EndpointService):
             ValueError: an argument is not valid.
         """
         utils.checkValidProjectId(projectId)
-        self._checkTokenSet()
-        utils.checkValidProjectToken(self.token)
+        self._checkToken()
         body = {"project_id": projectId}
         if deviceId is not None:
             utils.checkValidDeviceId(deviceId)
             body["device_id"] = deviceId
-        if deviceName is not None:
+        if deviceName:
             body["device_name"] = deviceName
         req = self.requester().post(self.makeEndpoint("devices"))
         req.token(self.token).setBody(body)
@@ -71,8 +74,6 @@ class DeviceService(service.EndpointService):
                 running.repeatsUnsafe = outer
             inDoubt = running.inDoubt
         code = req.getResponseCode()
-        if code in (200, 201):
-            return _registered(req, projectId)
         if req.hasApiErrorCode(request.ERROR_CODE_DUPLICATE_DEVICE_ID):
             if inDoubt and deviceId is not None:
                 return device.Device(projectId, deviceId, deviceName)
@@ -80,6 +81,8 @@ class DeviceService(service.EndpointService):
                                    apiErrors=req.getApiErrors())
         if req.hasApiErrorCode(request.ERROR_CODE_DUPLICATE_DEVICE_NAME):
             raise DuplicateNameError(req)
+        if code in (200, 201):
+            return _registered(req, projectId)
         if code == 403:
             raise request.UnauthorizedError("Invalid credentials.", code,
                                             req.getApiErrors())

@@ -20,13 +20,15 @@ class ExportService(service.EndpointService):
 
         Raises:
             UnauthorizedError: no token, 401 or 403.
-            UnknownCodeError: another status than 200.
-            ValueError: `query` is None, or groups without an operator.
+            UnknownCodeError: another status than 200, a page, or errors.
+            ValueError: `query` is no Query, or groups without an operator.
         """
         if query is None:
             raise ValueError("query cannot be None")
-        self._checkTokenSet()
-        utils.checkValidProjectToken(self.token)
+        if not hasattr(query, "getParams"):
+            raise ValueError("query must be a Query, not {}".format(
+                utils.shorten(query)))
+        self._checkToken()
         params = query.getParams()
         req = self.requester().get(
             self.makeEndpoint("exports/{}".format(query.getUrl())))
@@ -34,8 +36,13 @@ class ExportService(service.EndpointService):
         for name, value in params.items():
             req.setParam(name, value)
         req.execute()
-        if req.getResponseCode() != 200:
+        isText = params.get("output") == "csv"
+        if req.getResponseCode() != 200 or _isPage(req) \
+                or not (isText or req.isAccepted()):
             self.raiseUnknownCodeError(req)
-        if params.get("output") == "csv":
-            return getattr(req.resp, "text", None)
-        return req.getResponse()
+        return getattr(req.resp, "text", None) if isText else req.getResponse()
+
+
+def _isPage(req):
+    """Tell whether a captive portal answers in place of the backend."""
+    return "html" in (req.getResponseHeader("Content-Type") or "").lower()

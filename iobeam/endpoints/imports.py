@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import json
 
 from iobeam.endpoints import service
+from iobeam.http import request
 from iobeam.resources import data
 from iobeam.utils import utils
 
@@ -63,7 +64,8 @@ class ImportService(service.EndpointService):
 
     def _check(self, projectId, deviceId, what, value):
         utils.checkValidProjectId(projectId)
-        self._checkTokenSet()
+        if self.token is None:
+            raise request.UnauthorizedError.noTokenSet()
         utils.checkValidProjectToken(self.token)
         utils.checkValidDeviceId(deviceId)
         if value is None:

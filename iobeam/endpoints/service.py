@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from iobeam.http import request
+from iobeam.utils import utils
 
 
 class EndpointService(object):
@@ -46,6 +47,7 @@ class EndpointService(object):
             raise request.UnauthorizedCodeError(req)
         raise request.UnknownCodeError(req)
 
-    def _checkTokenSet(self):
-        if self.token is None:
+    def _checkToken(self):
+        if not self.token:
             raise request.UnauthorizedError.noTokenSet()
+        utils.checkValidProjectToken(self.token)

@@ -84,17 +84,30 @@ class RegisterTest(support.TestCase):
         self.assertEqual([], self.requester.requests)
 
     def test_no_token_is_unauthorized(self):
-        service = devices.DeviceService(None, FakeRequester())
-        with self.assertRaises(request.UnauthorizedError) as caught:
-            service.registerDevice(1)
-        self.assertEqual("no token set.", str(caught.exception))
-        self.assertEqual([], service.requester().requests)
+        for token in (None, ""):
+            service = devices.DeviceService(token, FakeRequester())
+            for call_ in (lambda: service.registerDevice(1),
+                          service.getTimestamp):
+                with self.assertRaises(request.UnauthorizedError) as caught:
+                    call_()
+                self.assertEqual("no token set.", str(caught.exception))
+            self.assertEqual([], service.requester().requests)
 
     def test_a_token_that_is_no_string_is_refused(self):
-        for token, message in (("", "token must be more than 0 characters"),
-                               (5, "token must be a string")):
-            self.assertSays(message, devices.DeviceService(
-                token, FakeRequester()).registerDevice, 1)
+        self.assertSays("token must be a string", devices.DeviceService(
+            5, FakeRequester()).registerDevice, 1)
+
+    def test_the_codes_count_whatever_the_status(self):
+        for status in (200, 201, 400, 403, 409, 422):
+            for code, kind in ((150, devices.DuplicateIdError),
+                               (151, devices.DuplicateNameError)):
+                self.assertRaises(kind, devices.DeviceService(
+                    "t", FakeRequester(refusal(status, code)))
+                    .registerDevice, 1, "dev")
+
+    def test_an_empty_name_is_none(self):
+        self.register(registered(), 1, "dev", "")
+        self.assertNotIn("device_name", self.requester.requests[0].body)
 
     def test_403_is_bad_credentials(self):
         for answer in (refusal(403, 1), FakeResponse(403, {"message": "no"}),

@@ -30,15 +30,18 @@ class GetDataTest(support.TestCase):
         self.assertEqual({"Authorization": "Bearer token"}, sent.headers)
 
     def test_no_query_is_refused(self):
-        with self.assertRaises(ValueError):
-            exports.ExportService("token", FakeRequester()).getData(None)
+        for qry in (None, "", 5, {}):
+            with self.assertRaises(ValueError):
+                exports.ExportService("token", FakeRequester()).getData(qry)
 
     def test_no_token_is_unauthorized(self):
-        with self.assertRaises(request.UnauthorizedError) as caught:
-            self.get(FakeResponse(200, ANSWER), token=None)
-        self.assertEqual("no token set.", str(caught.exception))
-        self.assertSays("token must be more than 0 characters", self.get,
-                        FakeResponse(200), token="")
+        for token in (None, ""):
+            with self.assertRaises(request.UnauthorizedError):
+                self.get(FakeResponse(200, ANSWER), token=token)
+            self.assertSays("no token set.", self.get,
+                            FakeResponse(200, ANSWER), token=token)
+        self.assertSays("token must be a string", self.get,
+                        FakeResponse(200, ANSWER), token=5)
         self.assertEqual([], self.requester.requests)
 
     def test_a_grouping_without_operator_makes_no_request(self):
@@ -60,6 +63,18 @@ class GetDataTest(support.TestCase):
             self.assertNotIsInstance(caught.exception,
                                      request.UnauthorizedError)
             self.assertEqual(9, caught.exception.apiErrors[0]["code"])
+
+    def test_200_without_an_answer_is_an_unknown_code(self):
+        # a page was None, and errors were data
+        page = RichResponse(200, headers={"Content-Type": "text/html"},
+                            text=u"<html>Please log in</html>")
+        for answer in (page, RichResponse(200, text=u"garbage"),
+                       refusal(200, 3)):
+            with self.assertRaises(request.UnknownCodeError) as caught:
+                self.get(answer)
+            self.assertEqual(200, caught.exception.statusCode)
+        self.assertRaises(request.UnknownCodeError, self.get, page,
+                          query.Query(1).output("csv"))
 
     def test_csv_comes_back_as_text(self):
         self.assertEqual(u"project_id,time\n1,2\n", self.get(
