@@ -19,6 +19,7 @@ RUNTIME = [
     "click>=8",
     "PyJWT>=2.4",
     "argon2-cffi>=21.2",
+    "prometheus-client>=0.14",
     "uplot-python>=1.0",  # ships the chart's script as package data
 ]
 SCRIPT = Path("examples", "host_metrics.py")

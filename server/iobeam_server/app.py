@@ -17,6 +17,7 @@ from iobeam_server.api.data import Data
 from iobeam_server.api.devices import Devices, OneDevice, Timestamp
 from iobeam_server.api.exports import Exports
 from iobeam_server.api.imports import Imports
+from iobeam_server.api.metrics import MetricsPage, RequestCounter
 from iobeam_server.api.namespaces import Namespaces, OneNamespace
 from iobeam_server.api.page import Page, PageFiles, load_assets
 from iobeam_server.api.ping import Ping
@@ -24,6 +25,7 @@ from iobeam_server.api.projects import OneProject, Permissions, Projects
 from iobeam_server.api.tokens import ProjectTokens, UserTokens
 from iobeam_server.api.users import EmailVerification, Me, PasswordResets, Users
 from iobeam_server.config import Config
+from iobeam_server.metrics import Metrics
 from iobeam_server.passwords import Passwords
 from iobeam_server.storage.base import Storage
 from iobeam_server.tokens import TokenSigner
@@ -105,17 +107,21 @@ def create_app(
     writer: Writer,
     config: Config,
     clock: Callable[[], float] = time.time,
+    metrics: Optional[Metrics] = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the application over its collaborators, which the caller closes."""
+    metrics = metrics or Metrics()
     signer = TokenSigner(store.signing_keys(), clock)
     passwords = Passwords()
     app: falcon.App[falcon.Request, falcon.Response] = falcon.App(media_type="application/json")
     app.add_middleware(AccessLog())
+    app.add_middleware(RequestCounter(metrics))
     app.add_middleware(AccessRules(store, signer, config.host in LOOPBACK))
     app.req_options.strip_url_path_trailing_slash = True
     assets = load_assets()
     app.add_route("/", Page(assets))
     app.add_route("/page/{name}", PageFiles(assets))
+    app.add_route("/metrics", MetricsPage(metrics))
     app.add_route("/v1/ping", Ping())
     app.add_route("/v1/devices", Devices(store, config, clock))
     app.add_route("/v1/devices/timestamp", Timestamp(clock))

@@ -12,6 +12,7 @@ from typing import NamedTuple, Optional
 from iobeam_server.app import create_app
 from iobeam_server.config import Config
 from iobeam_server.errors import ConfigError, NotFound
+from iobeam_server.metrics import Metrics
 from iobeam_server.serving import ApiServer
 from iobeam_server.storage import open_storage
 from iobeam_server.storage.base import Project, Storage
@@ -48,9 +49,12 @@ class Backend:
         with contextlib.ExitStack() as undo:
             self.store = open_storage(url, config)
             undo.callback(self.store.close)
-            self._writer = Writer(self.store, config.group_values, config.high_water_values)
+            metrics = Metrics()
+            self._writer = Writer(
+                self.store, config.group_values, config.high_water_values, metrics
+            )
             undo.callback(self._writer.close)
-            self.app = create_app(self.store, self._writer, config)
+            self.app = create_app(self.store, self._writer, config, metrics=metrics)
             self.server = ApiServer(self.app, config)
             undo.callback(self.server.close_all)
             # last: a token made before the address turned out to be taken would never be shown

@@ -183,6 +183,8 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
                 max_request_header_size=config.max_header_bytes,
                 recv_bytes=65_536,
                 asyncore_use_poll=True,  # select() stops at 1024 descriptors
+                # believed for nothing but that there is a proxy (`/metrics`)
+                clear_untrusted_proxy_headers=False,
                 ident="iobeam-server",
                 log_socket_errors=False,
             )

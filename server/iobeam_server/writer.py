@@ -11,9 +11,11 @@ import collections
 import logging
 import math
 import threading
+import time
 from typing import Optional
 
 from iobeam_server.errors import ServerError, StorageUnavailable, TooBusy
+from iobeam_server.metrics import Metrics
 from iobeam_server.storage.base import Batch, Storage
 
 log = logging.getLogger(__name__)
@@ -40,9 +42,16 @@ class Writer:
         store: where to.
         group_values: values in one transaction, unless a single batch has more.
         high_water_values: values that may wait; above it `write` refuses.
+        metrics: where it counts; None is nowhere that anybody sees.
     """
 
-    def __init__(self, store: Storage, group_values: int, high_water_values: int) -> None:
+    def __init__(
+        self,
+        store: Storage,
+        group_values: int,
+        high_water_values: int,
+        metrics: Optional[Metrics] = None,
+    ) -> None:
         self._store = store
         self._group_values = group_values
         self._high_water = high_water_values
@@ -50,6 +59,8 @@ class Writer:
         self._queue: collections.deque[_Ticket] = collections.deque()
         self._queued_values = 0
         self._closing = False
+        self._metrics = metrics or Metrics()
+        self._metrics.watch_queue(lambda: self._queued_values, lambda: len(self._queue))
         self._thread = threading.Thread(target=self._run, name="iobeam-writer", daemon=True)
         self._thread.start()
 
@@ -67,6 +78,7 @@ class Writer:
                 raise StorageUnavailable("the server is stopping", retry_after_s=5)
             # an empty queue takes any batch, else one over the mark could never be stored
             if self._queue and self._queued_values + ticket.values > self._high_water:
+                self._metrics.writer_refusals.inc()
                 wait = math.ceil(self._queued_values / VALUES_PER_S)
                 raise TooBusy(
                     f"{self._queued_values} values wait to be written; try again in {wait} s",
@@ -107,10 +119,15 @@ class Writer:
         return group
 
     def _commit(self, group: list[_Ticket]) -> None:
+        began = time.perf_counter()
         try:
             results = self._store.write([ticket.batch for ticket in group])
             for ticket, error in zip(group, results):
                 ticket.error = error
+            stored = sum(t.batch.values for t in group if t.error is None)
+            self._metrics.commit_seconds.observe(time.perf_counter() - began)
+            self._metrics.commit_requests.inc(len(group))
+            self._metrics.values_stored.inc(stored)
         except ServerError as error:
             for ticket in group:
                 # one instance each: a traceback belongs to one thread

@@ -18,6 +18,7 @@ LEVELS = [
     {"api"},
     {"writer"},
     {"storage"},
+    {"metrics"},
     {"tables"},
     {"expressions"},
     {"tokens", "passwords", "points", "aggregates"},

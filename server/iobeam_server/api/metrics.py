@@ -1,0 +1,51 @@
+"""``/metrics``: what the process counts, and the hook that counts requests."""
+
+from __future__ import annotations
+
+import time
+
+import falcon
+
+from iobeam_server import metrics
+from iobeam_server.api.access import Access, Resource
+
+# Names of a client's making must not become labels: each would be kept for ever.
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
+
+
+class MetricsPage(Resource):
+    """``/metrics``."""
+
+    access = {"GET": Access.LOCAL_OR_ADMIN}
+
+    def __init__(self, counted: metrics.Metrics) -> None:
+        self._counted = counted
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer the counters of this process in Prometheus' text format.
+
+        Needs a project token with admin, unless the server is bound to loopback and the
+        request did not come through a proxy.
+        """
+        resp.content_type = metrics.TYPE
+        resp.data = self._counted.shown()
+
+
+class RequestCounter:
+    """Falcon middleware: counts answers by route template, never by path."""
+
+    def __init__(self, counted: metrics.Metrics) -> None:
+        self._counted = counted
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.counted_from = time.perf_counter()
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
+    ) -> None:
+        method = req.method if req.method in _METHODS else "other"
+        route = req.uri_template or "unknown"
+        status = falcon.http_status_to_code(resp.status)
+        self._counted.requests.labels(method, route, status).inc()
+        took = time.perf_counter() - req.context.counted_from
+        self._counted.request_seconds.labels(method, route).observe(took)
