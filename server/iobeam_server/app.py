@@ -13,6 +13,7 @@ import msgspec
 
 from iobeam_server import errors
 from iobeam_server.api.access import LOOPBACK, AccessRules
+from iobeam_server.api.cors import Cors
 from iobeam_server.api.data import Data
 from iobeam_server.api.devices import Devices, OneDevice, Timestamp
 from iobeam_server.api.exports import Exports
@@ -92,13 +93,15 @@ class AccessLog:
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
         if access_log.isEnabledFor(logging.INFO):
+            ended = time.monotonic()
+            started = getattr(req.context, "started", ended)  # the method WEBSOCKET never started
             access_log.info(
                 "%s %s %s %s %.1fms",
                 req.remote_addr,
                 req.method[:20],
                 quote(req.path[:500]),  # no line breaks of a client's making in the log
                 falcon.http_status_to_code(resp.status),
-                (time.monotonic() - req.context.started) * 1_000,
+                (ended - started) * 1_000,
             )
 
 
@@ -116,6 +119,8 @@ def create_app(
     app: falcon.App[falcon.Request, falcon.Response] = falcon.App(media_type="application/json")
     app.add_middleware(AccessLog())
     app.add_middleware(RequestCounter(metrics))
+    if config.cors_origins:
+        app.add_middleware(Cors(config.cors_origins))
     app.add_middleware(AccessRules(store, signer, config.host in LOOPBACK))
     app.req_options.strip_url_path_trailing_slash = True
     assets = load_assets()
@@ -171,7 +176,8 @@ def _on_http_error(
     if isinstance(error, falcon.HTTPNotFound):
         ours = errors.NotFound(f"there is nothing at {quote(req.path[:200])}")
     elif isinstance(error, falcon.HTTPMethodNotAllowed) or (
-        req.method not in falcon.COMBINED_METHODS
+        # falcon counts its own name for web sockets among them
+        req.method not in (*falcon.HTTP_METHODS, *falcon.WEBDAV_METHODS)
     ):
         ours = errors.MethodNotAllowed(f"{req.method[:20]} is not possible here")
     elif isinstance(error, falcon.HTTPPayloadTooLarge):

@@ -59,10 +59,19 @@ def cli() -> None:
     help="TCP port; 0 takes a free one.",
 )
 @click.option("--auto-register", is_flag=True, help="Register unknown devices on first import.")
-def serve(database: str, host: str, port: int, auto_register: bool) -> None:
+@click.option(
+    "--cors",
+    "cors_origins",
+    metavar="ORIGIN",
+    multiple=True,
+    help="Let pages of this origin (https://example.org) call; may repeat. None by default.",
+)
+def serve(
+    database: str, host: str, port: int, auto_register: bool, cors_origins: tuple[str, ...]
+) -> None:
     """Run the backend until SIGTERM or Ctrl-C; both finish the requests in flight."""
     _set_up_logging()
-    config = Config(host=host, port=port, auto_register=auto_register)
+    config = Config(host=host, port=port, auto_register=auto_register, cors_origins=cors_origins)
     with Backend(database, config) as backend:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: backend.stop())

@@ -78,3 +78,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     # -- behaviour -------------------------------------------------------------
     auto_register: bool = False
     """Register unknown devices on their first import instead of answering 404/32."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins (https://example.org) whose pages may call; none: browsers keep them all out."""

@@ -67,6 +67,7 @@ def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
         ["project", "list", "--database", "mysql://u:secret@h/x"],
         ["project", "list", "--database", "sqlite:////no/such/folder/x.db"],
         ["serve", "--host", "no such host", "--port", "0"],
+        ["serve", "--cors", "https://a.org/path", "--port", "0"],
     ],
 )
 def test_bad_input_is_one_line_and_a_code(

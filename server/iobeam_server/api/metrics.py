@@ -47,5 +47,7 @@ class RequestCounter:
         route = req.uri_template or "unknown"
         status = falcon.http_status_to_code(resp.status)
         self._counted.requests.labels(method, route, status).inc()
-        took = time.perf_counter() - req.context.counted_from
+        ended = time.perf_counter()
+        # falcon refuses the method WEBSOCKET before `process_request`
+        took = ended - getattr(req.context, "counted_from", ended)
         self._counted.request_seconds.labels(method, route).observe(took)

@@ -22,7 +22,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 def test_methods_that_are_not_there(shared: Live) -> None:
     for template, resource in routes(shared):
-        for method in (*METHODS, "HEAD", "TRACE", "PROPFIND", "FOO"):
+        for method in (*METHODS, "HEAD", "TRACE", "PROPFIND", "WEBSOCKET", "FOO"):
             if method in resource.access:
                 continue
             answer = shared.call(method, concrete(template))
