@@ -14,6 +14,7 @@ from typing import NamedTuple, Optional, Union
 from iobeam_server.aggregates import Bucket
 from iobeam_server.errors import ServerError
 from iobeam_server.points import Column, Kind, Value
+from iobeam_server.storage.upkeep import Upkeep
 
 Label = Union[bool, int, float, str]
 
@@ -123,7 +124,7 @@ class Batch(NamedTuple):
 Point = tuple[int, Value]
 
 
-class Storage(abc.ABC):
+class Storage(Upkeep):
     """One database."""
 
     # -- life ------------------------------------------------------------------

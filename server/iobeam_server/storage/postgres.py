@@ -24,6 +24,7 @@ from iobeam_server.storage import (
     postgres_namespaces,
     postgres_read,
     postgres_schema,
+    postgres_upkeep,
     postgres_users,
 )
 from iobeam_server.storage.base import (
@@ -42,6 +43,7 @@ from iobeam_server.storage.base import (
 )
 from iobeam_server.storage.postgres_schema import CATALOG_LOCK, MIGRATION_LOCK, Connection
 from iobeam_server.storage.postgres_write import INCOMING, BatchWriter
+from iobeam_server.storage.upkeep import Contents, Extent, Retyped
 
 CONNECT_TIMEOUT_S = 10  # for TCP, TLS and the password together
 CONNECTION_WAIT_S = 20.0  # for one of the pool to become free, or the database to come back
@@ -377,6 +379,50 @@ class PostgresStorage(Storage):
         if series:
             with self._answering() as connection:
                 yield from postgres_read.groups(connection, series, start, end, width_us, apart)
+
+    # -- upkeep ----------------------------------------------------------------
+
+    def problems(self) -> Iterator[str]:
+        with self._reading() as connection:
+            yield from postgres_upkeep.problems(connection)
+
+    def extent(self, series_id: int) -> Optional[Extent]:
+        with self._reading() as connection:
+            return postgres_upkeep.extent(connection, series_id)
+
+    def delete_points(self, series_id: int, until: int, at_most: int) -> int:
+        with self._writing() as connection:
+            return postgres_upkeep.delete_points(connection, series_id, until, at_most)
+
+    def drop_series(
+        self, project_id: int, namespace: str, name: str, device_id: Optional[str]
+    ) -> int:
+        with self._taking_away() as connection:
+            return postgres_upkeep.drop_series(connection, project_id, namespace, name, device_id)
+
+    def retype_field(
+        self, project_id: int, namespace: str, name: str, kind: Kind, drop_unfit: bool
+    ) -> Retyped:
+        with self._taking_away() as connection:
+            return postgres_upkeep.retype_field(
+                connection, project_id, namespace, name, kind, drop_unfit
+            )
+
+    def backup(self, path: str) -> None:
+        raise ConfigError(
+            "PostgreSQL has a tool of its own: pg_dump --format=custom --file=FILE URL, and"
+            " pg_restore; for a SQLite file: iobeam-server migrate URL sqlite:///FILE"
+        )
+
+    @contextlib.contextmanager
+    def taking_out(self) -> Iterator[Contents]:
+        with self._writing() as connection:
+            yield postgres_upkeep.held_still(connection)
+
+    @contextlib.contextmanager
+    def putting_in(self) -> Iterator[Contents]:
+        with self._writing() as connection:
+            yield postgres_upkeep.emptied(connection)
 
     # -- connections -----------------------------------------------------------
 

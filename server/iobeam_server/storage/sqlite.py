@@ -27,6 +27,7 @@ from iobeam_server.storage import (
     sqlite_namespaces,
     sqlite_read,
     sqlite_schema,
+    sqlite_upkeep,
     sqlite_users,
 )
 from iobeam_server.storage.base import (
@@ -44,6 +45,7 @@ from iobeam_server.storage.base import (
     User,
 )
 from iobeam_server.storage.sqlite_write import BatchWriter
+from iobeam_server.storage.upkeep import Contents, Extent, Retyped
 
 IDLE_READERS = 32  # kept open between requests: one per server thread
 
@@ -334,6 +336,48 @@ class SqliteStorage(Storage):
         if series:
             with self._reading() as connection:
                 yield from sqlite_read.groups(connection, series, start, end, width_us, apart)
+
+    # -- upkeep ----------------------------------------------------------------
+
+    def problems(self) -> Iterator[str]:
+        with self._reading() as connection:
+            yield from sqlite_upkeep.problems(connection)
+
+    def extent(self, series_id: int) -> Optional[Extent]:
+        with self._reading() as connection:
+            return sqlite_upkeep.extent(connection, series_id)
+
+    def delete_points(self, series_id: int, until: int, at_most: int) -> int:
+        with self._writing() as connection:
+            return sqlite_upkeep.delete_points(connection, series_id, until, at_most)
+
+    def drop_series(
+        self, project_id: int, namespace: str, name: str, device_id: Optional[str]
+    ) -> int:
+        with self._writing() as connection:
+            return sqlite_upkeep.drop_series(connection, project_id, namespace, name, device_id)
+
+    def retype_field(
+        self, project_id: int, namespace: str, name: str, kind: Kind, drop_unfit: bool
+    ) -> Retyped:
+        with self._writing() as connection:
+            return sqlite_upkeep.retype_field(
+                connection, project_id, namespace, name, kind, drop_unfit
+            )
+
+    def backup(self, path: str) -> None:
+        with self._reading() as connection:
+            sqlite_upkeep.backup(connection, path)
+
+    @contextlib.contextmanager
+    def taking_out(self) -> Iterator[Contents]:
+        with self._writing() as connection:
+            yield sqlite_upkeep.SqliteContents(connection)
+
+    @contextlib.contextmanager
+    def putting_in(self) -> Iterator[Contents]:
+        with self._writing() as connection:
+            yield sqlite_upkeep.emptied(connection)
 
     # -- connections -----------------------------------------------------------
 
