@@ -11,7 +11,7 @@ from urllib.parse import quote
 import falcon
 import msgspec
 
-from iobeam_server import errors
+from iobeam_server import errors, keyring
 from iobeam_server.api.access import LOOPBACK, AccessRules
 from iobeam_server.api.cors import Cors
 from iobeam_server.api.data import Data
@@ -95,14 +95,14 @@ class AccessLog:
         if access_log.isEnabledFor(logging.INFO):
             ended = time.monotonic()
             started = getattr(req.context, "started", ended)  # the method WEBSOCKET never started
-            access_log.info(
-                "%s %s %s %s %.1fms",
-                req.remote_addr,
-                req.method[:20],
-                quote(req.path[:500]),  # no line breaks of a client's making in the log
-                falcon.http_status_to_code(resp.status),
-                (ended - started) * 1_000,
-            )
+            answered = {
+                "client": req.remote_addr,
+                "method": req.method[:20],
+                "path": quote(req.path[:500]),  # no line breaks of a client's making in the log
+                "status": falcon.http_status_to_code(resp.status),
+                "duration_ms": round((ended - started) * 1_000, 1),
+            }
+            access_log.info("%s %s %s %s %sms", *answered.values(), extra={"fields": answered})
 
 
 def create_app(
@@ -114,7 +114,7 @@ def create_app(
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the application over its collaborators, which the caller closes."""
     metrics = metrics or Metrics()
-    signer = TokenSigner(store.signing_keys(), clock)
+    signer = TokenSigner(keyring.signing_keys(store, config), clock)
     passwords = Passwords()
     app: falcon.App[falcon.Request, falcon.Response] = falcon.App(media_type="application/json")
     app.add_middleware(AccessLog())

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import NamedTuple, Optional
 
+from iobeam_server import keyring
 from iobeam_server.app import create_app
 from iobeam_server.config import Config
 from iobeam_server.errors import ConfigError, NotFound
@@ -90,12 +91,11 @@ class Backend:
 
 def first_project(store: Storage, config: Config) -> Optional[FirstStart]:
     """Create project 1 and its first token on an empty database."""
+    signer = TokenSigner(keyring.signing_keys(store, config))
     project = store.create_first_project(FIRST_PROJECT, int(time.time()))
     if project is None:
         return None
-    token, _ = TokenSigner(store.signing_keys()).issue(
-        project.project_id, READ | WRITE, config.token_life_s
-    )
+    token, _ = signer.issue(project.project_id, READ | WRITE, config.token_life_s)
     return FirstStart(project, token)
 
 
@@ -106,11 +106,13 @@ def issue_token(
     life_s: int,
     device_id: Optional[str],
     refreshable: bool,
+    config: Optional[Config] = None,
 ) -> str:
     """Return a new token; raises NotFound when there is no such project."""
     if store.project(project_id) is None:
         raise NotFound(f"there is no project {project_id}; see iobeam-server project list")
-    token, _ = TokenSigner(store.signing_keys()).issue(
+    keys = keyring.signing_keys(store, config or Config())
+    token, _ = TokenSigner(keys).issue(
         project_id, permissions, life_s, device_id=device_id, refreshable=refreshable
     )
     return token

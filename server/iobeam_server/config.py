@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import msgspec
 
 MIB = 1024 * 1024
@@ -74,6 +76,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     refresh_grace_s: int = 30 * 86_400
     """A token can be refreshed until this long after its expiry, seconds: clients that refresh
     only after expiry (Go, Node, Java) may have been off for a while."""
+
+    secret_file: Optional[str] = None
+    """File whose lines are the secrets that sign and verify tokens, instead of the database's:
+    the first one signs. Whoever reads a backup then cannot make tokens."""
 
     # -- behaviour -------------------------------------------------------------
     auto_register: bool = False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -55,16 +56,31 @@ def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
     assert (claims["dur"], claims["rfr"]) == (7_200, False)
 
 
-@pytest.mark.usefixtures("environment")
+@pytest.mark.usefixtures("environment", "store")  # with project 1
 @pytest.mark.parametrize(
     "arguments",
     [
         ["project", "create", ""],
         ["project", "create", "x" * 257],
         ["token", "--project", "9"],
-        ["token", "--project", "1", "--duration", "5y"],
+        ["token", "revoke", "--project", "9"],
+        ["token", "--project", "1", "--secret-file", "nowhere"],
+        ["project", "grant", "1", "nobody"],
+        ["user", "create", "no-address"],
+        ["user", "passwd", "nobody"],
+        ["export", "--project", "9"],
+        ["export", "--project", "1", "--namespace", "nowhere"],
+        ["export", "--project", "1", "--output", "no/such/folder/x.csv"],
+        ["import", "nowhere.csv", "--project", "1"],
+        ["prune", "--older-than", "90d", "--project", "9"],
+        ["series", "list", "--project", "9"],
+        ["series", "drop", "--project", "1", "a"],
+        ["series", "retype", "--project", "1", "a", "number"],
+        ["backup", "no/such/folder/x.db"],
+        ["migrate", "nowhere.db", "sqlite:///x.db"],
+        ["check", "--database", "sqlite:///nowhere.db"],
         ["project", "list", "--database", "nonsense"],
-        ["project", "list", "--database", "mysql://u:secret@h/x"],
+        ["project", "list", "--database", "mysql://u:hush@h/x"],
         ["project", "list", "--database", "sqlite:////no/such/folder/x.db"],
         ["serve", "--host", "no such host", "--port", "0"],
         ["serve", "--cors", "https://a.org/path", "--port", "0"],
@@ -73,16 +89,38 @@ def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
 def test_bad_input_is_one_line_and_a_code(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: list[str]
 ) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("password\n"))
     assert run(monkeypatch, *arguments) == 1
     error = capsys.readouterr().err
     assert re.fullmatch(r"iobeam-server: .+\n", error)
-    assert "secret" not in error
+    assert "hush" not in error
 
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["token"], ["token", "--project", "x"], ["serve", "--port", "70000"]],
+    [
+        ["nonsense"],
+        ["token"],
+        ["token", "--project", "x"],
+        ["token", "--project", "1", "--duration", "5y"],
+        ["token", "revoke"],
+        ["serve", "--port", "70000"],
+        ["serve", "--body-limit", "16X"],
+        ["serve", "--log-format", "xml"],
+        ["project", "grant", "1"],
+        ["project", "grant", "1", "ann", "--read", "--remove"],
+        ["user", "create"],
+        ["user", "invite", "--valid", "soon"],
+        ["export"],
+        ["export", "--project", "1", "--format", "xml"],
+        ["import", "x.csv", "--type", "a=integer"],
+        ["prune"],
+        ["prune", "--older-than", "90"],
+        ["series", "retype", "--project", "1", "a", "integer"],
+        ["backup"],
+        ["migrate", "a.db"],
+    ],
 )
 def test_bad_usage(monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: list[str]) -> None:
     assert run(monkeypatch, *arguments) == 2

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Optional, Union
 
+from iobeam_server import texts
 from iobeam_server.api import queries
 from iobeam_server.points import Value
 
@@ -32,10 +33,6 @@ def time_of(time_us: int, timefmt: str) -> Union[int, str]:
     return shown if isinstance(shown, int) else f"{shown['sec']}.{shown['usec']:06d}"
 
 
-def value_of(value: Optional[Value]) -> Union[Value, str]:
-    """Show booleans as JSON does; doubles keep every digit."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else value
+def value_of(value: Optional[Value]) -> str:
+    """Show a gap as nothing, all else so that it reads back as the same."""
+    return "" if value is None else texts.to_text(value)

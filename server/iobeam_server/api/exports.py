@@ -20,6 +20,7 @@ from iobeam_server.storage.base import INPUT, Selection, Series, Storage
 PIECE_POINTS = 2_000  # points encoded at a time
 
 _Shown = tuple[int, Optional[Value]]  # time in us, value
+Found = Iterator[tuple[Series, Iterator[_Shown]]]
 
 
 class _Point(msgspec.Struct):
@@ -74,9 +75,9 @@ class Exports(Resource):
         found = self._found(query)
         if output == "csv":
             resp.content_type = csvs.TYPE
-            pieces = _csv(query, found)
+            pieces = as_csv(query.project_id, query.timefmt, found)
         else:
-            pieces = _json(query, found)
+            pieces = as_json(query.project_id, query.timefmt, found)
         answers.send(resp, pieces, self._config.spool_bytes)
 
     def _query(self, req: falcon.Request, project_id: str, device_id: str, series: str) -> _Query:
@@ -109,7 +110,7 @@ class Exports(Resource):
             None if group_by is None else aggregates.parse_interval(group_by),
         )
 
-    def _found(self, query: _Query) -> Iterator[tuple[Series, Iterator[_Shown]]]:
+    def _found(self, query: _Query) -> Found:
         """Yield each series of the query with its points or buckets."""
         all_series = self._store.series(query.project_id, INPUT, query.device_id, query.series)
         for series in all_series:
@@ -129,7 +130,8 @@ class Exports(Resource):
             yield bucket.start, bool(value) if is_flag else value
 
 
-def _json(query: _Query, found: Iterator[tuple[Series, Iterator[_Shown]]]) -> Iterator[bytes]:
+def as_json(project_id: int, timefmt: str, found: Found) -> Iterator[bytes]:
+    """Yield the pieces of an answer in JSON; series without points are left out."""
     yield b'{"result":['
     is_first_series = True
     for series, points in found:
@@ -138,7 +140,7 @@ def _json(query: _Query, found: Iterator[tuple[Series, Iterator[_Shown]]]) -> It
             if is_first:
                 head = msgspec.json.encode(
                     {
-                        "project_id": query.project_id,
+                        "project_id": project_id,
                         "device_id": series.device_id,
                         "name": series.name,
                     }
@@ -148,20 +150,21 @@ def _json(query: _Query, found: Iterator[tuple[Series, Iterator[_Shown]]]) -> It
             else:
                 yield b","
             is_first = False
-            shown = [_Point(queries.format_time(t, query.timefmt), v) for t, v in chunk]
+            shown = [_Point(queries.format_time(t, timefmt), v) for t, v in chunk]
             yield msgspec.json.encode(shown)[1:-1]
         if not is_first:
             yield b"]}"
-    yield b'],"timefmt":' + msgspec.json.encode(query.timefmt) + b"}"
+    yield b'],"timefmt":' + msgspec.json.encode(timefmt) + b"}"
 
 
-def _csv(query: _Query, found: Iterator[tuple[Series, Iterator[_Shown]]]) -> Iterator[bytes]:
+def as_csv(project_id: int, timefmt: str, found: Found) -> Iterator[bytes]:
+    """Yield the lines of an answer in CSV, many at a time."""
     rows = (
         [
-            query.project_id,
+            project_id,
             series.device_id,
             series.name,
-            csvs.time_of(time, query.timefmt),
+            csvs.time_of(time, timefmt),
             csvs.value_of(value),
         ]
         for series, points in found

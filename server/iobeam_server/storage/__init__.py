@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 from iobeam_server.config import Config
 from iobeam_server.errors import ConfigError
 from iobeam_server.storage.base import Storage
 
 
-def open_storage(url: str, config: Config) -> Storage:
+def open_storage(url: str, config: Config, create: bool = True) -> Storage:
     """Open the database a URL names, creating or migrating its schema.
 
     Args:
         url: ``sqlite:///data.db`` (relative), ``sqlite:////var/lib/data.db`` (absolute),
             ``postgresql://user:password@host/database`` with any options of libpq.
         config: for time limits.
+        create: make a SQLite file that is not there; False refuses.
 
     Raises:
         ConfigError: the URL is none of these, or the database cannot be used.
@@ -24,6 +27,8 @@ def open_storage(url: str, config: Config) -> Storage:
     if scheme == "sqlite":
         if not rest.startswith("/") or rest.strip("/") in ("", ":memory:"):
             raise ConfigError(f"database {url!r} names no file; write sqlite:///path/to/file.db")
+        if not create and not os.path.exists(rest[1:]):
+            raise ConfigError(f"there is no database file {os.path.abspath(rest[1:])}")
         from iobeam_server.storage.sqlite import SqliteStorage
 
         return SqliteStorage(rest[1:], busy_timeout_s=config.busy_timeout_s)

@@ -1,0 +1,205 @@
+"""What the commands do; usage and errors of the whole line are in test_cli."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live import Live
+from test_cli import WAIT_S, environment, run  # noqa: F401  # environment is a fixture
+
+from iobeam_server.backend import issue_token
+from iobeam_server.cli import cli
+from iobeam_server.config import Config
+from iobeam_server.passwords import Passwords
+from iobeam_server.storage import open_storage
+from iobeam_server.storage.base import INPUT, Selection, Storage
+from iobeam_server.tokens import ADMIN, READ, WRITE, TokenSigner
+
+
+def out(capsys: Any) -> str:
+    """Return the last line printed, which is what a script needs."""
+    return str(capsys.readouterr().out.splitlines()[-1])
+
+
+def say(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+@pytest.mark.usefixtures("environment")
+def test_users_passwords_and_grants(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, store: Storage
+) -> None:
+    say(monkeypatch, "pass word \n")
+    assert run(monkeypatch, "user", "create", "ann@example.org", "--username", "ann") == 0
+    assert out(capsys) == "1"
+    say(monkeypatch, "other")
+    assert run(monkeypatch, "user", "create", "bob@example.org") == 0
+    assert out(capsys) == "2"
+    say(monkeypatch, "third\n")
+    assert run(monkeypatch, "user", "create", "ANN@example.org") == 1
+    assert "exists" in capsys.readouterr().err
+    found = store.credentials("ann")
+    assert found is not None
+    assert Passwords().verify(found[1], b"pass word ")
+
+    assert run(monkeypatch, "project", "grant", "1", "Ann", "--read", "--admin") == 0
+    assert out(capsys) == "ann may read, admin in project 1 (before: nothing)"
+    assert run(monkeypatch, "project", "grant", "1", "2") == 0
+    assert [grant.permissions for grant in store.grants(1)] == [READ | ADMIN, READ | WRITE]
+    assert run(monkeypatch, "project", "grant", "1", "bob@example.org", "--remove") == 0
+    assert "(before: read, write)" in out(capsys)
+    assert store.permissions(1, 2) == 0
+
+    say(monkeypatch, "new")
+    assert run(monkeypatch, "user", "passwd", "ann") == 0
+    found = store.credentials("ann")
+    assert found is not None
+    assert Passwords().verify(found[1], b"new")
+    assert abs(found[0].tokens_after - time.time()) < WAIT_S
+    say(monkeypatch, "")
+    assert run(monkeypatch, "user", "passwd", "ann") == 1
+    assert "1 to 1024 bytes" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_invite_is_good_for_its_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, store: Storage
+) -> None:
+    assert run(monkeypatch, "user", "invite", "--valid", "1h") == 0
+    digest = hashlib.sha256(out(capsys).encode()).hexdigest()
+    assert store.has_invite(digest, int(time.time()) + 3_500)
+    assert not store.has_invite(digest, int(time.time()) + 3_700)
+
+
+def test_a_running_server_sees_at_once_what_commands_change(
+    live: Live, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("IOBEAM_SERVER_DATABASE", f"sqlite:///{tmp_path}/live.db")
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "project", "create", "second") == 0
+    assert out(capsys) == "2"
+    assert run(monkeypatch, "token", "--project", "2", "--read", "--write") == 0
+    token = out(capsys)
+    assert live.call("GET", "/v1/devices?project_id=2", token=token).status == 200
+    assert run(monkeypatch, "token", "revoke", "--project", "2") == 0
+    assert live.call("GET", "/v1/devices?project_id=2", token=token).status == 401
+
+    assert live.send(["time", "a", "b"], [[1, "n/a", 1]]).status == 200
+    assert live.send(["time", "a"], [[2, 5]]).status == 422
+    assert run(monkeypatch, "series", "retype", "--project", "1", "a", "number") == 1
+    command = ["series", "retype", "--project", "1", "a", "number", "--drop-unfit"]
+    assert run(monkeypatch, *command) == 0
+    assert out(capsys) == "0 points are number now, 1 deleted"
+    assert live.send(["time", "a"], [[2, 5]]).status == 200
+    assert run(monkeypatch, "series", "drop", "--project", "1", "b") == 0
+    assert live.send(["time", "b"], [[3, "text"]]).status == 200
+    assert live.points() == {"a": [[2, 5]], "b": [[3, "text"]]}
+
+    assert run(monkeypatch, "series", "list", "--project", "1") == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "input\tdev-1\ta\tnumber\t1\t2\t2",
+        "input\tdev-1\tb\tstring\t1\t3\t3",
+    ]
+    assert run(monkeypatch, "backup", "copy.db") == 0
+    assert out(capsys) == "copy.db"
+    assert run(monkeypatch, "prune", "--older-than", "90d") == 0
+    assert out(capsys) == "2 points deleted"
+    assert live.points() == {}
+    assert run(monkeypatch, "check", "--database", "sqlite:///copy.db") == 0
+    assert out(capsys) == "ok: 2 points in 2 series"
+
+
+@pytest.mark.usefixtures("environment", "store")
+def test_points_in_and_out(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("time,a,b,c\n1,1,-,x\n2,,2,7\n")
+    command = ["import", "in.csv", "--project", "1", "--device", "d", "--timefmt", "sec"]
+    assert run(monkeypatch, *command, "--null", "-", "--type", "c=string") == 0
+    assert out(capsys) == "4 points of 3 series imported"
+    options = ["--device", "d", "--series", "a"]
+    expected = "project_id,device_id,name,time,value\n1,d,a,1000000,1\n"
+    assert run(monkeypatch, "export", "--project", "1", *options) == 0
+    assert capsys.readouterr().out == expected
+    assert run(monkeypatch, "export", "--project", "1", *options, "--output", "a.csv") == 0
+    assert (tmp_path / "a.csv").read_text() == expected
+    assert not list(tmp_path.glob("*.part*"))
+    assert run(monkeypatch, "export", "--project", "1", "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {s["name"]: [p["value"] for p in s["data"]] for s in found["result"]} == {
+        "a": [1],
+        "b": [2],
+        "c": ["x", "7"],
+    }
+
+
+@pytest.mark.usefixtures("environment")
+def test_check_fails_where_something_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, store: Storage
+) -> None:
+    assert run(monkeypatch, "check") == 0
+    assert out(capsys) == "ok: 0 points in 0 series"
+    monkeypatch.setattr(type(store), "problems", lambda self: iter(["broken"] * 3))
+    assert run(monkeypatch, "check") == 1
+    found = capsys.readouterr()
+    assert (found.out, found.err) == ("3 problems\n", "broken\n" * 3)
+
+
+def test_migrating_a_file_to_postgresql(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, postgres: Any, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with contextlib.closing(open_storage("sqlite:///old.db", Config())) as old:
+        token = issue_token(old, old.create_project("p", 0).project_id, 3, 600, None, True)
+    (tmp_path / "in.csv").write_text("time,a\n1,1\n2,2\n")
+    monkeypatch.setenv("IOBEAM_SERVER_DATABASE", "sqlite:///old.db")
+    assert run(monkeypatch, "import", "in.csv", "--project", "1", "--device", "d") == 0
+    with postgres.schema() as url:
+        assert run(monkeypatch, "migrate", "old.db", url) == 0
+        assert out(capsys) == "2 points moved and verified"
+        with contextlib.closing(open_storage(url, Config())) as new:
+            (series,) = new.series(1, INPUT, None, None)
+            assert list(new.points(series, Selection())) == [(1, 1), (2, 2)]
+            TokenSigner(new.signing_keys()).verify(token)
+        assert run(monkeypatch, "migrate", "old.db", url) == 1
+        assert "already" in capsys.readouterr().err
+
+
+def commands(group: Any, path: list[str]) -> Any:
+    for name, command in group.commands.items():
+        yield [*path, name], command
+        if hasattr(command, "commands"):
+            yield from commands(command, [*path, name])
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    table = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    named = {
+        tuple(re.match("[a-z ]*", command)[0].split())  # type: ignore[index]
+        for cell in table
+        for command in re.findall("`(.*?)`", cell)
+    }
+    groups = {"project", "user", "series"}
+    ours = {tuple(path) for path, _ in commands(cli, []) if path[-1] not in groups}
+    assert named == ours
+
+
+def test_every_command_explains_itself(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    found = list(commands(cli, []))
+    assert len(found) > 20
+    for path, command in found:
+        assert run(monkeypatch, *path, "--help") == 0
+        assert "Usage: iobeam-server" in capsys.readouterr().out
+        assert command.help, path
+        assert not command.get_short_help_str(60).endswith("..."), path
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert parameter.help, (path, parameter.name)
