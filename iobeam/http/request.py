@@ -41,6 +41,9 @@ DEFAULT_BASE_URL = "https://api.iobeam.com/v1/"
 _DEAD_HOSTS = ("api.iobeam.com", "api-dev.iobeam.com")
 _LOOPBACK = re.compile(r"(localhost|::1|127(\.[0-9]+){3})\Z")
 _MIN_TOKEN = 16  # characters; what is shorter is a test's, and may be a word
+_TOKEN = re.compile(  # any JSON Web Token; eyJ is the start of an object
+    r"eyJ[\w+/-]{8,}={0,2}\.[\w+/-]{8,}={0,2}\.[\w+/-]{8,}={0,2}")
+_USER_INFO = re.compile("//[^/]*@")
 # The second is what nesting without end brings, RecursionError on Python 3.
 _NOT_JSON = (ValueError, RuntimeError)
 _MAX_DETAILS = 500  # characters of an answer that go into a message
@@ -111,7 +114,8 @@ class Request(object):
 
     def token(self, token):
         """Set the bearer token; white space around it is left out."""
-        return self.header("Authorization", "Bearer {}".format(token).strip())
+        return self.header("Authorization", "Bearer {}".format(
+            compat.toNative(token)).strip())
 
     def setBody(self, body):
         """Set the body: a dict, or an object with ``asDict`` and ``asText``."""
@@ -164,17 +168,25 @@ class Request(object):
         errors = answer.get("errors") if isinstance(answer, dict) else None
         if not isinstance(errors, (list, tuple)):
             return ()
-        return tuple(
-            dict((name, self._hideToken(value)) for name, value
-                 in error.items())
-            for error in errors if isinstance(error, dict))
+        return tuple(self._hideTokens(error) for error in errors
+                     if isinstance(error, dict))
 
-    def _hideToken(self, value):
-        """Text of an answer, less our token should it be echoed in there."""
-        token = self.headers.get("Authorization", "").split(" ")[-1]
-        if len(token) >= _MIN_TOKEN and isinstance(value, compat.TEXTS):
-            return value.replace(token, "[token]")
-        return value
+    def _hideTokens(self, value):
+        """What an answer holds, less every token that is echoed in there."""
+        if isinstance(value, dict):
+            return dict((name, self._hideTokens(one))
+                        for name, one in value.items())
+        if isinstance(value, (list, tuple)):
+            return [self._hideTokens(one) for one in value]
+        if not isinstance(value, compat.TEXTS):
+            return value
+        ours = [self.headers.get("Authorization", "").split(" ")[-1]]
+        if isinstance(self._payload, dict):
+            ours.append(self._payload.get("refresh_token") or "")
+        for token in ours:
+            if len(token) >= _MIN_TOKEN:
+                value = value.replace(token, "[token]")
+        return _TOKEN.sub("[token]", value)
 
     def getApiError(self):
         """Return the first of the answer's ``errors``, a dict, or None."""
@@ -221,7 +233,7 @@ class Request(object):
         if self.getResponseHeader("Location"):
             shown = "redirect to Location {} (not followed) {}".format(
                 self.getResponseHeader("Location"), shown)
-        return str(self._hideToken(shown).encode("ascii", "backslashreplace")
+        return str(self._hideTokens(shown).encode("ascii", "backslashreplace")
                    .decode("ascii"))[:_MAX_DETAILS]
 
 
@@ -303,20 +315,26 @@ def baseUrl(url=None):
     if url is None:
         url = own or DEFAULT_BASE_URL
     elif own and _hostOf(url) in _DEAD_HOSTS:
-        _warnOnce("IOBEAM_BACKEND replaces %s, which is gone, by %s", url, own)
+        _warnOnce("IOBEAM_BACKEND replaces %s, which is gone, by %s",
+                  _shown(url), _shown(own))
         url = own
     host = _hostOf(url)
     if host is None:
         raise ValueError(
             "backend {} is not a URL such as http://127.0.0.1:4620/v1/ (http "
-            "or https, and a host)".format(utils.shorten(url)))
+            "or https, and a host)".format(utils.shorten(_shown(url))))
     if not compat.urlsplit(url).path.strip("/"):
-        _warnOnce("%s has no path: the API is under its version, %s/v1/", url,
-                  url.rstrip("/"))
+        _warnOnce("%s has no path: the API is under its version, %s/v1/",
+                  _shown(url), _shown(url).rstrip("/"))
     if url.lower().startswith("http:") and not _LOOPBACK.match(host):
         _warnOnce("%s: plain http, the token and the data can be read on the "
-                  "way; use https", url)
+                  "way; use https", _shown(url))
     return url if url.endswith("/") else url + "/"
+
+
+def _shown(url):
+    """An address without the password that may be in it."""
+    return _USER_INFO.sub("//", url) if isinstance(url, compat.TEXTS) else url
 
 
 def _hostOf(url):

@@ -198,6 +198,8 @@ def _claimsOf(token):
                 "verify_aud", "verify_iss", "verify_sub", "verify_jti",
                 "require_exp", "require_iat", "require_nbf")))
     except (jwt.InvalidTokenError, ValueError, TypeError, RuntimeError):
+        claims = None
+    if claims is None:  # outside: what went wrong above may show the token
         claims = _decodePayload(token)
     if not isinstance(claims, dict):
         raise ValueError("invalid jwt token")
@@ -210,12 +212,11 @@ def _claimsOf(token):
 def _decodePayload(token):
     segments = token.split(".")
     if len(segments) != 3:
-        raise ValueError("invalid jwt token")
+        return None
     payload = segments[1].rstrip("=").replace("+", "-").replace("/", "_")
     try:
         raw = base64.urlsafe_b64decode(
             (payload + "=" * (-len(payload) % 4)).encode("ascii"))
         return json.loads(raw.decode("utf-8"))
     except (ValueError, TypeError, binascii.Error, RuntimeError):
-        # the last is what nesting without end brings
-        raise ValueError("invalid jwt token")
+        return None  # the last is what nesting without end brings
