@@ -75,7 +75,6 @@ class KillTest(unittest.TestCase):
         self.random = random.Random(self.seed)
 
     def rounds(self, total, together):
-        delivered = set()
         for turn in range(total):
             self.server.applied = []
             children = [Process(
@@ -95,7 +94,7 @@ class KillTest(unittest.TestCase):
             with self.server._changed:
                 self.server._scripts.clear()
             self.deliver()
-            delivered = set(disk.numbers(self.server.acknowledged))
+            delivered = set(disk.numbers(self.server.applied))
             for child in children:
                 self.check(child, delivered, turn)
 
