@@ -11,7 +11,7 @@ import collections
 import sys
 import threading
 
-from iobeam import buffer as spool
+from iobeam import spoolfile
 from iobeam.endpoints import imports
 from iobeam.errors import Error, SpoolError
 from iobeam.resources import data
@@ -273,8 +273,8 @@ class Outbox(object):
         return last
 
     def _chunk(self, rows, table):
-        return spool.Chunk.ofTable(self.projectId, rows.deviceId, rows.columns,
-                                   table)
+        return spoolfile.Chunk.ofTable(self.projectId, rows.deviceId,
+                                       rows.columns, table)
 
     # -- sending ----------------------------------------------------------
 
@@ -379,9 +379,9 @@ class Outbox(object):
         if gone < chunk.rows:
             table = chunk.table()
             del table[start:start + gone]
-            left = spool.Chunk(chunk.projectId, chunk.deviceId, chunk.columns,
-                               len(table), spool.dumps(table), chunk.id,
-                               chunk.seq)
+            left = spoolfile.Chunk(
+                chunk.projectId, chunk.deviceId, chunk.columns, len(table),
+                spoolfile.dumps(table), chunk.id, chunk.seq)
         self.buffer.settle(parcel.chunks, left, rejected)
 
     def noteDoubt(self, parcel):

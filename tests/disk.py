@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 
-from iobeam import buffer as spool
 from iobeam import iobeam
+from iobeam import spoolfile
 from tests import loopback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -77,7 +77,7 @@ def numbers(rows):
 
 def chunk(*numbers, **more):
     """A chunk of rows as `fill` makes them."""
-    return spool.Chunk.ofTable(
+    return spoolfile.Chunk.ofTable(
         more.get("projectId", 1), more.get("deviceId", DEVICE),
         more.get("columns", ("v",)),
         [[number * 1000] + [number] * len(more.get("columns", ("v",)))

@@ -10,6 +10,7 @@ import threading
 import unittest
 
 from iobeam import buffer as spool
+from iobeam import repair, spoolfile
 from iobeam.errors import SpoolError
 from iobeam.outbox import RejectedRow
 from tests import disk
@@ -159,7 +160,7 @@ class QueueTest(Case):
             given = [[[place] + list(row) for place, row in enumerate(table)]
                      for table in tables]
             for table in given:
-                self.spool.append([spool.Chunk.ofTable(
+                self.spool.append([spoolfile.Chunk.ofTable(
                     1, "d", (u"\xfc", u"b"), table)])
             found = []
             while True:
@@ -211,7 +212,7 @@ class FileTest(Case):
     def test_size_of_an_empty_file_is_as_counted(self):
         self.spool.append([])
         self.assertEqual(os.path.getsize(self.spool.file),
-                         spool._EMPTY_PAGES * spool._PAGE_BYTES)
+                         spoolfile.EMPTY_PAGES * spoolfile.PAGE_BYTES)
 
     def test_file_of_a_newer_version_is_refused_and_left_alone(self):
         self.spool.append([disk.chunk(0)])
@@ -233,7 +234,7 @@ class FileTest(Case):
 
     def test_locked_file_is_an_error_and_not_corrupt(self):
         self.spool.append([disk.chunk(0)])
-        old, spool._BUSY_SECONDS = spool._BUSY_SECONDS, 0.05
+        old, spoolfile.BUSY_SECONDS = spoolfile.BUSY_SECONDS, 0.05
         try:
             with self.spool._connection() as connection:
                 connection.execute("BEGIN EXCLUSIVE")
@@ -241,10 +242,11 @@ class FileTest(Case):
                                   [disk.chunk(1)])
                 self.assertRaises(SpoolError, self.oldest)
                 error = sqlite3.DatabaseError("file is not a database")
-                self.assertRaises(SpoolError, self.spool._repair, error, False)
+                self.assertRaises(SpoolError, repair.mend, self.spool.file,
+                                  error, False)
                 connection.execute("ROLLBACK")
         finally:
-            spool._BUSY_SECONDS = old
+            spoolfile.BUSY_SECONDS = old
         self.assertEqual(disk.stored(self.spool), [0])
         self.assertEqual(disk.asideFiles(self.path), [])
 
@@ -345,7 +347,7 @@ class _Blocked(object):
         self._buffer = buffer
 
     def __enter__(self):
-        self._old, spool._BUSY_SECONDS = spool._BUSY_SECONDS, 0.01
+        self._old, spoolfile.BUSY_SECONDS = spoolfile.BUSY_SECONDS, 0.01
         self._connection = sqlite3.connect(self._buffer.file,
                                            isolation_level=None)
         self._connection.execute("BEGIN IMMEDIATE")
@@ -353,7 +355,7 @@ class _Blocked(object):
     def __exit__(self, *_):
         self._connection.execute("ROLLBACK")
         self._connection.close()
-        spool._BUSY_SECONDS = self._old
+        spoolfile.BUSY_SECONDS = self._old
 
 
 class LimitTest(Case):

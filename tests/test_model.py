@@ -12,6 +12,7 @@ import threading
 import unittest
 
 from iobeam import buffer as spool
+from iobeam import spoolfile
 from iobeam.http import request
 from tests import disk, loopback
 
@@ -65,13 +66,13 @@ class World(object):
         self.mayRepeat = set()  # accepted, but that was not on disk at a death
         self.accepted = self.dropped = 0  # of clients that are gone
         self.client = self.blocker = None
-        self.oldBusy = spool._BUSY_SECONDS
-        spool._BUSY_SECONDS = 0.02
+        self.oldBusy = spoolfile.BUSY_SECONDS
+        spoolfile.BUSY_SECONDS = 0.02
         self.device = "a"
 
     def end(self):
         self.unblock()
-        spool._BUSY_SECONDS = self.oldBusy
+        spoolfile.BUSY_SECONDS = self.oldBusy
         if self.client is not None:
             self.die()
         self.server.close()

@@ -12,6 +12,7 @@ import unittest
 
 from iobeam import buffer as spool
 from iobeam import iobeam
+from iobeam import spoolfile
 from iobeam.http import request
 from tests import disk, loopback
 
@@ -436,7 +437,7 @@ class FailingDiskTest(Case):
 
         class Blocked(object):
             def __enter__(self):
-                self.old, spool._BUSY_SECONDS = spool._BUSY_SECONDS, 0.01
+                self.old, spoolfile.BUSY_SECONDS = spoolfile.BUSY_SECONDS, 0.01
                 self.held = sqlite3.connect(
                     os.path.join(test.path, "iobeam_buffer.db"),
                     isolation_level=None)
@@ -444,7 +445,7 @@ class FailingDiskTest(Case):
 
             def __exit__(self, *_):
                 self.held.close()
-                spool._BUSY_SECONDS = self.old
+                spoolfile.BUSY_SECONDS = self.old
 
         spool.Spool(self.path).append([])
         return Blocked()

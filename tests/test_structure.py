@@ -25,6 +25,9 @@ LEVELS = [
     ["iobeam.auth", "iobeam.identity", "iobeam.buffer",
      "iobeam.endpoints.devices", "iobeam.endpoints.exports",
      "iobeam.endpoints.imports", "iobeam.endpoints.tokens"],
+    ["iobeam.repair"],
+    ["iobeam.spoolfile"],
+    ["iobeam.filelock"],
     ["iobeam.endpoints.service"],
     ["iobeam.http.request"],
     ["iobeam.http.transport"],
@@ -42,8 +45,9 @@ LEVEL = dict((name, level) for level, names in enumerate(LEVELS)
              for name in names)
 NETWORK = {"requests": "iobeam.http.transport", "urllib3": None,
            "jwt": "iobeam.utils.utils", "orjson": "iobeam.http.transport",
-           "sqlite3": "iobeam.buffer", "pandas": "iobeam.frames",
+           "pandas": "iobeam.frames",
            "six": None, "iobeam_server": None}
+SPOOL = ("iobeam.buffer", "iobeam.repair", "iobeam.spoolfile")
 
 
 def modules():
@@ -105,6 +109,8 @@ class ImportsTest(support.TestCase):
                 package = other.split(".")[0]
                 if package in NETWORK:
                     self.assertEqual(NETWORK[package], name, other)
+                if package == "sqlite3":
+                    self.assertIn(name, SPOOL)
 
     def test_absolute_import_stands_where_the_package_is_imported(self):
         for name, tree in self.modules:
