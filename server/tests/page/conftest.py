@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ FLAGS = [
     "--disable-sync",
 ]
 TIMEOUT_MS = 15_000
+POLL_MS = 50
 WATCH = """
     window.violations = [];
     document.addEventListener("securitypolicyviolation",
@@ -70,10 +72,24 @@ class Visit:
 
     def wait_for(self, selector: str, text: str) -> None:
         """Wait until an element shows this text somewhere."""
-        self.page.wait_for_function(
-            "([s, t]) => [...document.querySelectorAll(s)].some((e) => e.textContent.includes(t))",
-            arg=[selector, text],
-        )
+        shown: list[str] = []
+
+        def is_there() -> bool:
+            shown[:] = self.page.locator(selector).all_text_contents()
+            return any(text in each for each in shown)
+
+        self.until(is_there, lambda: f"no {selector} has {text!r}, but {shown}")
+
+    def until(self, holds: Callable[[], Any], complaint: Callable[[], str]) -> None:
+        """Ask again until something holds.
+
+        Not `wait_for_function`: that evaluates a string inside the page again and
+        again, which the page's own policy forbids.
+        """
+        deadline = time.monotonic() + TIMEOUT_MS / 1_000
+        while not holds():
+            assert time.monotonic() < deadline, complaint()
+            self.page.wait_for_timeout(POLL_MS)
 
     def asked(self, part: str) -> list[str]:
         return [request.url for request in self.requests if part in request.url]
