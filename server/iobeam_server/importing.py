@@ -19,7 +19,7 @@ from iobeam_server import texts
 from iobeam_server.api.ids import check_device_id
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotFound, ServerError
-from iobeam_server.maintenance import Pauses
+from iobeam_server.maintenance import sharing
 from iobeam_server.points import INT64_MAX, INT64_MIN, Kind, Value, check_name, series_column
 from iobeam_server.storage.base import INPUT, Batch, Part, Storage
 
@@ -69,12 +69,14 @@ def import_csv(store: Storage, path: str, options: Options, config: Config) -> I
     """
     for _ in _Reader(store, path, options, config).pieces():
         pass
-    reader, pauses = _Reader(store, path, options, config), Pauses()
+    reader = _Reader(store, path, options, config)
     for piece in reader.pieces():
-        for refused in store.write(_batches(piece, options.namespace, config)):
+        batches = _batches(piece, options.namespace, config)
+        with sharing():
+            results = store.write(batches)
+        for refused in results:
             if refused is not None:
                 raise refused
-        pauses.take()
     return Imported(reader.values, len(reader.series))
 
 

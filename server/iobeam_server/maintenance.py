@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
@@ -12,6 +13,7 @@ from iobeam_server.storage.base import Series, Storage
 from iobeam_server.storage.upkeep import Extent
 
 PIECE_POINTS = 20_000  # deleted at a time: some 50 ms with the write lock
+MAX_PAUSE_S = 1.0
 
 
 class Listed(NamedTuple):
@@ -23,15 +25,15 @@ class Listed(NamedTuple):
     extent: Optional[Extent]
 
 
-class Pauses:
-    """Leaves a database that others write to as much time as was taken."""
+@contextlib.contextmanager
+def sharing() -> Iterator[None]:
+    """Leave the database to others for as long as the block has taken.
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    def take(self) -> None:
-        time.sleep(min(1.0, time.monotonic() - self._began))
-        self._began = time.monotonic()
+    Without it their write lock, which they poll for, would hardly ever be free.
+    """
+    began = time.monotonic()
+    yield
+    time.sleep(min(MAX_PAUSE_S, time.monotonic() - began))
 
 
 def every_series(
@@ -75,10 +77,10 @@ def drop_series(
 
 
 def _delete(store: Storage, series_id: int, until: int) -> int:
-    deleted, pauses = 0, Pauses()
-    while found := store.delete_points(series_id, until, PIECE_POINTS):
+    deleted = 0
+    while True:
+        with sharing():
+            found = store.delete_points(series_id, until, PIECE_POINTS)
         deleted += found
         if found < PIECE_POINTS:
-            break
-        pauses.take()
-    return deleted
+            return deleted

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from live import Live
 from test_cli import WAIT_S, environment, run  # noqa: F401  # environment is a fixture
 
+from iobeam_server import importing, maintenance
 from iobeam_server.backend import issue_token
 from iobeam_server.cli import cli
 from iobeam_server.config import Config
@@ -116,6 +118,45 @@ def test_a_running_server_sees_at_once_what_commands_change(
     assert live.points() == {}
     assert run(monkeypatch, "check", "--database", "sqlite:///copy.db") == 0
     assert out(capsys) == "ok: 2 points in 2 series"
+
+
+def test_imports_go_on_beside_long_works(
+    live: Live, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Commands share the write lock with the server, and take it for moments only."""
+    monkeypatch.setenv("IOBEAM_SERVER_DATABASE", f"sqlite:///{tmp_path}/live.db")
+    monkeypatch.setattr(maintenance, "PIECE_POINTS", 1_000)
+    monkeypatch.setattr(importing, "PIECE_VALUES", 1_000)
+    path = tmp_path / "in.csv"
+    path.write_text("time,old\n" + "".join(f"{i},{i}\n" for i in range(20_000)))
+    is_over = threading.Event()
+    statuses: list[int] = []
+
+    def send() -> None:
+        while not is_over.is_set():
+            number = len(statuses)
+            statuses.append(live.send(["time", "n"], [[2**60 + number, number]]).status)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        assert run(monkeypatch, "import", str(path), "--project", "1", "--device", "cli") == 0
+        assert run(monkeypatch, "backup", str(tmp_path / "copy.db")) == 0
+        assert run(monkeypatch, "prune", "--older-than", "90d") == 0
+        assert run(monkeypatch, "check") == 0
+    finally:
+        is_over.set()
+        sender.join(WAIT_S)
+    assert len(statuses) > 5
+    assert set(statuses) == {200}
+    assert live.points() == {"n": [[2**60 + i, i] for i in range(len(statuses))]}
+    with contextlib.closing(open_storage(f"sqlite:///{tmp_path}/copy.db", Config())) as copy:
+        assert list(copy.problems()) == []
+        found = {
+            s.name: list(copy.points(s, Selection())) for s in copy.series(1, INPUT, None, None)
+        }
+    assert found["old"] == [(i, i) for i in range(20_000)]
+    assert found["n"] == [(2**60 + i, i) for i in range(len(found["n"]))], "as of one moment"
 
 
 @pytest.mark.usefixtures("environment", "store")

@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maintenance.Pauses, "take", lambda self: None)
+    monkeypatch.setattr(maintenance, "MAX_PAUSE_S", 0)
 
 
 def stored(store: Storage, namespace: str = INPUT) -> dict[tuple[str, str], list[Any]]:

@@ -18,6 +18,7 @@ from typing import Any
 from test_cli import WAIT_S
 
 from iobeam_server.backend import issue_token
+from iobeam_server.commands.serving import serve
 from iobeam_server.config import Config
 from iobeam_server.storage import open_storage
 from iobeam_server.tokens import TokenSigner
@@ -66,6 +67,32 @@ def ask(port: int, path: str, token: str, body: Any = None) -> int:
         data = None if body is None else json.dumps(body)
         connection.request("GET" if body is None else "POST", path, data, headers)
         return connection.getresponse().status
+
+
+def test_every_option_is_a_variable() -> None:
+    context = serve.make_context("serve", [], resilient_parsing=True)
+    for option in serve.params:
+        name = max(option.opts, key=len)[2:].replace("-", "_").upper()
+        variable = f"IOBEAM_SERVER_{name}"
+        assert option.allow_from_autoenv, name
+        assert variable in (option.envvar, f"{context.auto_envvar_prefix}_{option.name}".upper())
+
+
+def test_the_first_token_is_shown_on_a_terminal_and_written_nowhere(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "iobeam_server", "serve", "--port", "0"],
+        stdout=theirs, stderr=subprocess.DEVNULL, cwd=tmp_path,
+    ) as child, open(ours, "rb", buffering=0) as terminal:  # fmt: skip
+        os.close(theirs)
+        try:
+            text = b""
+            while b"Ctrl-C" not in text:
+                text += terminal.read(4_096)
+        finally:
+            child.kill()
+    assert re.search(rb"^export IOBEAM_TOKEN=[\w-]+\.[\w-]+\.[\w-]+\r?$", text, re.M)
+    assert not list(tmp_path.glob("*.token"))
 
 
 def test_settings_come_from_variables_and_the_log_is_json(tmp_path: Path) -> None:
