@@ -23,9 +23,9 @@ test-all: .venv/tox/ready .venv/ready ## all tests on every Python found, oldest
 	rm -rf build .tox/client && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir .tox/client .
 	PATH="$$PATH$$(sh .ci/interpreters)" .venv/tox/bin/tox -p $(JOBS) --parallel-live --parallel-no-spinner --installpkg .tox/client/*.whl
 
-bench: .venv/ready ## measure
-	@test -d benchmarks || { echo "make bench: there are no benchmarks yet"; exit 1; }
+bench: .venv/ready ## measure the client and the backend
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks server
 
 lint: .venv/tox/ready ## ruff, and vermin for what must run on 2.7
 	.venv/tox/bin/tox -q -e lint

@@ -1,4 +1,5 @@
-"""What the client costs, next to other ways of doing the same.
+"""What client and backend cost, next to other ways of doing the same.
 
-`python -m benchmarks` measures and prints; nothing in here is a test.
+`python -m benchmarks` measures the client, `python -m benchmarks server` the
+backend, and prints; nothing in here is a test.
 """

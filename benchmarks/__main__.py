@@ -7,9 +7,12 @@ import sys
 import time
 
 from benchmarks import environments, figures, report, running
+from benchmarks.backend import main as backend
 
 
 def main():
+    if sys.argv[1:2] and sys.argv[1] in backend.COMMANDS:
+        backend.main(sys.argv[1:])
     arguments = _parser().parse_args()
     unknown = set(arguments.names) - set(figures.GROUPS)
     if unknown:
@@ -51,7 +54,7 @@ def _parser():
         description="Measure the client next to its peers.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=
                         "figures to measure, of {}; all of them if none is "
-                        "named".format(", ".join(figures.GROUPS)))
+                        "named. Or {}: measure the backend".format(", ".join(figures.GROUPS), ", ".join(backend.COMMANDS)))
     parser.add_argument("--quick", action="store_true", help=
                         "small sizes and one round: does everything run?")
     parser.add_argument("--rounds", type=int, metavar="N", help=

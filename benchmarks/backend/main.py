@@ -1,0 +1,46 @@
+"""`python -m benchmarks server`: measure the backend."""
+import argparse
+import platform
+import os
+import sys
+import tempfile
+
+COMMANDS = ("server",)
+
+
+def main(arguments):
+    chosen = _parser().parse_args(arguments)
+    try:
+        from benchmarks.backend import engines, throughput
+    except ImportError as error:
+        sys.exit("the backend's environment is needed ({}): make .venv/ready".format(error))
+    print("{} {} on {}, {} cores, load {:.1f}".format(
+        platform.python_implementation(), platform.python_version(), platform.machine(),
+        os.cpu_count(), os.getloadavg()[0]), flush=True)
+    with tempfile.TemporaryDirectory(prefix="iobeam-bench-") as folder:
+        found = []
+        for engine, missing in engines.opened(chosen.engine or ["sqlite", "postgres"], folder):
+            if engine is None:
+                print(missing)
+            else:
+                found.append(engine)
+        try:
+            isReached = throughput.measure(
+                found, folder, chosen.rounds, chosen.rows, chosen.rows_at_once)
+        finally:
+            for engine in found:
+                engine.close()
+    sys.exit(0 if isReached else 1)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    commands = parser.add_subparsers(dest="command", required=True)
+    server = commands.add_parser("server", help="rows per second next to a bare loop")
+    server.add_argument("--rounds", type=int, default=5)
+    server.add_argument("--rows", type=int, default=160000, help="of each measurement")
+    server.add_argument("--rows-at-once", type=int, default=4000, help="in a request")
+    for command in (server,):
+        command.add_argument("--engine", action="append", choices=("sqlite", "postgres"),
+                             help="both if not given")
+    return parser
