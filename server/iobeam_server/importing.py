@@ -29,6 +29,11 @@ MAX_CELL_CHARS = 1_000_000  # of a line that the csv module may put together fro
 _WHERE = ("project_id", "device_id", "time")
 _LONG = ("name", "value")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+_ISO_8601 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:[.,]([0-9]{1,9}))?)?"
+    r"(Z|[+-][0-9]{2}:?[0-9]{2})?",
+    re.ASCII,
+)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _US = datetime.timedelta(microseconds=1)
 
@@ -255,13 +260,19 @@ def _time(cell: str, unit: int) -> int:
         if not INT64_MIN <= time <= INT64_MAX:
             raise BadRequest(f"time {cell} is out of range; is the unit (--timefmt) right?")
         return time
+    found = _ISO_8601.fullmatch(cell)
     try:
-        # Python before 3.11 knows no Z
-        moment = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", cell))
+        if found is None:
+            raise ValueError
+        day, clock, fraction, zone = found.groups(default="")
+        # spelled out: what fromisoformat takes differs from one Python to the next
+        zone = zone.replace("Z", "+0000")
+        zone = zone and f"{zone[:3]}:{zone[-2:]}"
+        moment = datetime.datetime.fromisoformat(f"{day}T{clock or '00:00'}{zone}")
     except ValueError:
         raise BadRequest(
             f"time must be a number or like 2026-01-31T12:00:00Z, not {cell!r:.40}"
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.timezone.utc)
-    return (moment - _EPOCH) // _US
+    return (moment - _EPOCH) // _US + int(fraction[:6].ljust(6, "0"))

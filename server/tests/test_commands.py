@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import io
@@ -70,6 +71,32 @@ def test_users_passwords_and_grants(
     say(monkeypatch, "")
     assert run(monkeypatch, "user", "passwd", "ann") == 1
     assert "1 to 1024 bytes" in capsys.readouterr().err
+
+
+def test_a_user_made_here_gets_at_the_project(
+    live: Live, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("IOBEAM_SERVER_DATABASE", f"sqlite:///{tmp_path}/live.db")
+    say(monkeypatch, "pw")
+    assert run(monkeypatch, "user", "create", "ann@example.org") == 0
+    basic = base64.b64encode(b"ann@example.org:pw").decode()
+
+    def ask(token: str) -> int:
+        path = "/v1/tokens/project?project_id=1&read=true"
+        return live.call("GET", path, token=token).status
+
+    signed_in = live.call("GET", "/v1/tokens/user", headers={"Authorization": f"Basic {basic}"})
+    token = signed_in.json["token"]
+    assert ask(token) == 403
+    assert run(monkeypatch, "project", "grant", "1", "1", "--read") == 0
+    assert ask(token) == 200
+    say(monkeypatch, "new")
+    assert run(monkeypatch, "user", "passwd", "ann@example.org") == 0
+    assert ask(token) == 401
+    assert run(monkeypatch, "user", "invite") == 0
+    body = {"email": "bob@example.org", "password": "pw", "invite": out(capsys)}
+    assert live.call("POST", "/v1/users", body, token=None).status == 201
+    assert live.call("POST", "/v1/users", body, token=None).status == 403
 
 
 @pytest.mark.usefixtures("environment")

@@ -153,11 +153,15 @@ def test_one_line_per_time_with_gaps(store: Storage, path: Path) -> None:
         ("1970-01-01T00:00:01Z", 1, 1_000_000),
         ("1970-01-01 00:00:01", 1, 1_000_000),
         ("1970-01-01T01:00:00.000001+01:00", 1_000, 1),
+        ("1970-01-01T00:00:01.5Z", 1, 1_500_000),
+        ("1970-01-01 00:00:01,123456789-0030", 1, 1_801_123_456),
+        ("1969-12-31T23:59:59.25Z", 1, -750_000),
+        ("1970-01-01 00:01", 1, 60_000_000),
         ("1970-01-02", 1, 86_400_000_000),
     ],
 )
 def test_times(store: Storage, path: Path, cell: str, unit: int, micros: int) -> None:
-    load(store, path, f"time,a\n{cell},1\n", ONE._replace(unit=unit))
+    load(store, path, f'time,a\n"{cell}",1\n', ONE._replace(unit=unit))
     assert stored(store) == {("d", "a"): [(micros, 1)]}
 
 
@@ -189,6 +193,8 @@ def test_another_namespace_has_no_devices(store: Storage, path: Path) -> None:
         ("time,all\n1,1\n", "reserved"),
         ("time,a\n1,1\n2\n", "line 3: 1 cells under 2"),
         ("time,a\n1,1\nnoon,2\n", "line 3: time must be"),
+        ("time,a\n2026-02-30T00:00Z,2\n", "line 2: time must be"),
+        ("time,a\n20260131,2\n20260131T00,2", "line 3: time must be"),
         ("time,a\n99999999999999999999,2\n", "line 2: time .* out of range"),
         ("time,a\n1,1\n2,x\n", "line 3: 'x' is a string, 'a' is number since line 2"),
         ("time,a\n1,x\n2,2\n", "line 3: '2' is a number, 'a' is string since line 2"),

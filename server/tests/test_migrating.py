@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +96,30 @@ def test_a_file_to_a_file(tmp_path: Path) -> None:
         fill(old)
         assert migrate(old, new, quiet).points == 41
         assert stored(new, "text") == stored(old, "text")
+
+
+KILLED = """
+import sys
+from iobeam_server.config import Config
+from iobeam_server.storage import open_storage
+from iobeam_server.storage.upkeep import TABLES
+store = open_storage(sys.argv[1], Config())
+with store.putting_in() as target:
+    target.put(TABLES[2], [(1, "half", 0)])
+    print("half", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_target_whose_migration_was_killed_is_still_empty(database: str, tmp_path: Path) -> None:
+    with contextlib.closing(open_storage(f"sqlite:///{tmp_path}/old.db", Config())) as old:
+        old.create_project("one", 0)
+        fill(old)
+        command = [sys.executable, "-c", KILLED, database]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"half\n"
+            child.kill()
+        with contextlib.closing(open_storage(database, Config())) as new:
+            assert new.projects() == []
+            assert migrate(old, new, quiet).points == 41
