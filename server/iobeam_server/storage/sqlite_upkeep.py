@@ -28,6 +28,15 @@ MAX_DAMAGES = 100  # lines of PRAGMA integrity_check
 
 def problems(connection: sqlite3.Connection) -> Iterator[str]:
     """See `Upkeep.problems`."""
+    try:
+        yield from _search(connection)
+    except sqlite3.OperationalError:  # locked, no room: says nothing of the data
+        raise
+    except sqlite3.DatabaseError as error:  # so damaged that the search itself ends
+        yield f"the file is damaged: {error}"
+
+
+def _search(connection: sqlite3.Connection) -> Iterator[str]:
     for (found,) in connection.execute(f"PRAGMA integrity_check({MAX_DAMAGES})"):
         if found != "ok":
             yield f"the file is damaged: {found}"
