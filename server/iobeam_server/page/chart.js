@@ -1,5 +1,7 @@
 // uPlot, fitted to this page: its colours, its size, 24-hour times.
 
+import { axisLabels } from "./format.js";
+
 /* global uPlot */
 
 const HEIGHT_PX = 320;
@@ -50,9 +52,9 @@ export class Chart {
     this.#last = [track, startMs, endMs];
     // a range of no width cannot be drawn
     this.#bounds = endMs > startMs ? [startMs / 1_000, endMs / 1_000] : [startMs / 1_000 - 30, startMs / 1_000 + 30];
-    const isFlag = typeof track.values[0] === "boolean";
+    const { isFlag } = track;
     const data = [track.times.map((us) => us / 1e6), track.values.map(Number)];
-    if (track.lows) data.push(track.highs, track.lows);
+    if (track.lows && !isFlag) data.push(track.highs, track.lows);
     const shape = `${isFlag} ${data.length}`;
     if (this.#plot && this.#shape === shape) {
       this.#plot.setData(data);
@@ -89,7 +91,7 @@ export class Chart {
     };
     const y = isFlag
       ? { splits: [0, 1], values: () => ["false", "true"] }
-      : { size: (plot, labels) => 24 + 7 * Math.max(3, ...(labels ?? []).map((label) => String(label).length)) };
+      : { values: (plot, splits, axis, space, step) => axisLabels(splits, step), size: (plot, labels) => 24 + 7 * Math.max(3, ...(labels ?? []).map((label) => String(label).length)) };
     return {
       ...this.#size(),
       legend: { show: false }, // the caption beside the chart says it, also to a screen reader

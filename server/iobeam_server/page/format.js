@@ -34,6 +34,17 @@ export function value(given) {
   return String(given);
 }
 
+const UNITS = [[" T", 1e12], [" G", 1e9], [" M", 1e6], [" k", 1e3]];
+
+/** Numbers beside an axis, `step` apart: "16.5 G" for 16500000000, which takes a third of a phone. */
+export function axisLabels(numbers, step) {
+  const most = Math.max(...numbers.map(Math.abs));
+  if (most >= 1e15 || most < 1e-4) return numbers.map((number) => (number === 0 ? "0" : number.toExponential(2)));
+  const [unit, size] = (most >= 1e5 && UNITS.find(([, size]) => most >= size)) || ["", 1];
+  const digits = Math.max(0, Math.ceil(-Math.log10(step / size) - 1e-9));
+  return numbers.map((number) => (number / size).toFixed(digits) + unit);
+}
+
 /** A bucket's width in words. */
 export function width(ms) {
   const [unit, size] = [...AGES, ["millisecond", 0.001]].find(([, s]) => ms % (s * 1_000) === 0);

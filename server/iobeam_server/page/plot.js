@@ -80,18 +80,18 @@ export class Plot {
         track = await load(source, bounds, signal);
         readAt = Date.now();
       }
-      const newest = track.times.length === 0 ? await source.read({ limit: 1 }, signal) : [];
+      const latest = await latestPoints(source, track, bounds, signal);
       signal.throwIfAborted();
       this.#track = since(track, bounds.from);
-      this.#show(bounds, newest);
+      this.#show(bounds, latest);
     };
     this.#end = poll(round, EVERY_MS, this.#reporter);
   }
 
-  #show(bounds, newest) {
+  #show(bounds, latest) {
     const { times, values } = this.#track;
     if (times.length === 0) {
-      const [last] = newest;
+      const last = latest.at(-1);
       this.#clear();
       setText(byId("caption"), `Nothing in this range.${last ? ` The newest point is of ${stampUs(last.time)}.` : ""}`);
       return;
@@ -102,15 +102,18 @@ export class Plot {
     const canDraw = Chart.isAvailable && !areTexts;
     if (canDraw) this.#chart.show(this.#track, start, end);
     this.#describe(canDraw);
-    this.#table(!canDraw);
+    this.#table(latest, !canDraw);
   }
 
   #describe(canDraw) {
-    const { times, values, lows, highs, widthMs } = this.#track;
+    const { times, values, lows, highs, widthMs, isFlag, isCut } = this.#track;
     const span = `from ${stamp(times[0] / 1_000)} to ${stamp(times.at(-1) / 1_000)}`;
-    const amount = widthMs
-      ? `Mean of each ${width(widthMs)}, shaded from least to greatest, ${span}; the CSV has every point.`
-      : `${times.length} ${times.length === 1 ? "point" : "points"} ${span}.`;
+    const means = isFlag
+      ? `Share of true points in each ${width(widthMs)}`
+      : `Mean of each ${width(widthMs)}, shaded from least to greatest`;
+    const points = `${isCut ? "The last " : ""}${times.length} ${times.length === 1 ? "point" : "points"}`;
+    const rest = widthMs || isCut ? "; the CSV has every point" : "";
+    const amount = `${widthMs ? `${means},` : points} ${span}${rest}.`;
     const lack = Chart.isAvailable ? "" : " The chart's script is missing: is uplot-python installed on the server?";
     setText(byId("caption"), amount + lack);
     if (!canDraw) return;
@@ -121,15 +124,13 @@ export class Plot {
     byId("chart").setAttribute("aria-label", label);
   }
 
-  #table(isAllThereIs) {
-    const { times, values } = this.#track;
+  #table(latest, isAllThereIs) {
     const details = byId("latest");
     if (details.hidden) details.open = isAllThereIs;
     details.hidden = false;
-    const rows = times.slice(-TABLE_ROWS).map((time, i) => {
+    const rows = latest.map((point) => {
       const row = make("tr");
-      const at = values.length - Math.min(TABLE_ROWS, values.length) + i;
-      row.append(make("td", stampUs(time)), make("td", value(values[at])));
+      row.append(make("td", stampUs(point.time)), make("td", value(point.value)));
       return row;
     });
     byId("rows").replaceChildren(...rows.reverse());
@@ -161,4 +162,12 @@ export class Plot {
       setText(byId("csv"), "Download CSV");
     }
   }
+}
+
+/** The last points of a track; of buckets, which are none, and of an empty range they are read. */
+async function latestPoints(source, { times, values, widthMs }, { from, to }, signal) {
+  if (times.length === 0) return source.read({ limit: 1 }, signal);
+  if (widthMs) return source.read({ from, to, limit: TABLE_ROWS }, signal);
+  const last = values.slice(-TABLE_ROWS);
+  return times.slice(-TABLE_ROWS).map((time, i) => ({ time, value: last[i] }));
 }

@@ -42,15 +42,18 @@ export class Source {
  * Up to RAW_POINTS come as they are; of more, mean, least and greatest per bucket:
  * a mean alone would hide the peaks. Of texts the last RAW_POINTS.
  *
- * @returns `{times (us), values, lows, highs, widthMs}`; lows, highs and widthMs null for raw points.
+ * @returns `{times (us), values, lows, highs, widthMs, isFlag, isCut}`; lows, highs and widthMs are
+ *   null for raw points, isFlag is true of booleans, isCut where older points were left out.
  */
 export async function load(source, { from, to }, signal) {
   const raw = await source.read({ from, to, limit: RAW_POINTS + 1 }, signal);
   if (raw.length <= RAW_POINTS) return columns(raw);
-  if (isText(raw.at(-1).value)) return columns(raw.slice(1)); // texts have no mean: the last ones
+  const newest = raw.at(-1).value;
+  if (isText(newest)) return { ...columns(raw.slice(1)), isCut: true }; // texts have no mean
   const end = to ?? Math.max(source.api.now(), raw.at(-1).time / 1_000);
   const widthMs = pickWidth(end - (from ?? (await firstTime(source, { to }, signal))));
-  return buckets(source, { from: align(from, widthMs), to }, widthMs, signal);
+  const found = await buckets(source, { from: align(from, widthMs), to }, widthMs, signal);
+  return { ...found, isFlag: typeof newest === "boolean" }; // their means are numbers
 }
 
 /** Read what came after `track`; null when that is too much and `load` has to be asked. */
@@ -106,6 +109,8 @@ function columns(data) {
     lows: null,
     highs: null,
     widthMs: null,
+    isFlag: typeof data.at(-1)?.value === "boolean",
+    isCut: false,
   };
 }
 
@@ -114,16 +119,13 @@ function join(track, fresh) {
   const first = track.times.findIndex((time) => time >= fresh.times[0]);
   const kept = first < 0 ? track : slice(track, 0, first);
   const both = (name) => kept[name] && [...kept[name], ...fresh[name]];
-  return {
-    times: both("times"), values: both("values"), lows: both("lows"), highs: both("highs"),
-    widthMs: track.widthMs,
-  };
+  return { ...kept, times: both("times"), values: both("values"), lows: both("lows"), highs: both("highs") };
 }
 
 function slice(track, ...bounds) {
   const cut = (column) => column && column.slice(...bounds);
   return {
+    ...track,
     times: cut(track.times), values: cut(track.values), lows: cut(track.lows), highs: cut(track.highs),
-    widthMs: track.widthMs,
   };
 }

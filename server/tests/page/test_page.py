@@ -220,6 +220,44 @@ def test_flags_and_texts(visit: Any, live: Live) -> None:
     assert visit.page.evaluate("document.querySelector('#latest').open") is True
 
 
+def test_many_flags_are_shares_and_many_texts_are_the_last_of_them(
+    visit: Any, live: Live
+) -> None:
+    base = now_us()
+    for start in range(0, 6_000, 3_000):
+        table = [[base - i * S // 4, i % 100 < 50, f"w{i}"] for i in range(start, start + 3_000)]
+        assert live.send(["time", "flag", "word"], table).status == 200
+    visit.sign_in()
+    visit.wait_for("#caption", "Share of true points in each 5 seconds, from")
+    assert visit.ink() > 100
+    # points, not the means that stand for them
+    visit.page.click("summary")
+    assert set(visit.page.locator("#rows td:last-child").all_text_contents()) == {"true"}
+    visit.option("series", "word").click()
+    visit.wait_for("#caption", "The last 5000 points from")
+    visit.wait_for("#caption", "the CSV has every point")
+    visit.wait_for("#rows td", "w19")
+
+
+def test_axis_is_labelled_in_few_characters(visit: Any) -> None:
+    visit.open()
+    for numbers, step, labels in (
+        ([0, 0.5, 1], 0.5, ["0.0", "0.5", "1.0"]),
+        ([-20, 0, 20], 20, ["-20", "0", "20"]),
+        ([5_260, 5_280], 20, ["5260", "5280"]),
+        ([0, 50_000, 100_000], 50_000, ["0 k", "50 k", "100 k"]),
+        ([16e9, 16.5e9], 0.5e9, ["16.0 G", "16.5 G"]),
+        ([76_988_600_000, 76_988_700_000], 100_000, ["76.9886 G", "76.9887 G"]),
+        ([0, 0.25, 0.3], 0.05, ["0.00", "0.25", "0.30"]),
+        ([0, 2e300], 2e300, ["0", "2.00e+300"]),
+        ([0, 2e-9], 2e-9, ["0", "2.00e-9"]),
+    ):
+        made = visit.page.evaluate(
+            "async ([n, s]) => (await import('/page/format.js')).axisLabels(n, s)", [numbers, step]
+        )
+        assert made == labels
+
+
 def test_integers_beyond_doubles_are_marked_as_rounded(visit: Any, live: Live) -> None:
     live.send(["time", "big"], [[now_us(), 2**62 + 1]])
     visit.sign_in()
