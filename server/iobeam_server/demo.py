@@ -41,7 +41,7 @@ def run(seconds: float, keep: bool, say: Callable[[str], None]) -> None:
 
     Args:
         seconds: how long the device script sends.
-        keep: serve on afterwards, until interrupted.
+        keep: serve on afterwards, until interrupted. Else the count of points comes last.
         say: prints a line.
 
     Raises:
@@ -58,6 +58,8 @@ def run(seconds: float, keep: bool, say: Callable[[str], None]) -> None:
             try:
                 base = f"{backend.server.url}/v1/"
                 say(f"A backend runs at {base} on {url}")
+                if not keep:
+                    say("It ends with the demo. To look at its page afterwards: demo --keep")
                 say(f"Running {script.name} for {seconds:g} s as a device of project 1:")
                 say("")
                 _run_script(script, seconds, base, first.token)
@@ -65,15 +67,11 @@ def run(seconds: float, keep: bool, say: Callable[[str], None]) -> None:
                 for line in report(_query(base, first.token)):
                     say(line)
                 if keep:
-                    _tell_how_to_go_on(say, base, first.token)
+                    _tell_how_to_go_on(say, backend.server.url, first.token)
                     server.join()
             finally:
                 backend.stop()
                 server.join()
-    if not keep:
-        say("")
-        say("The demo's data are gone again. To look around: iobeam-server demo --keep")
-        say("To keep data: iobeam-server serve")
 
 
 def _run_script(script: Path, seconds: float, base: str, token: str) -> None:
@@ -152,12 +150,14 @@ def _short(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 1e7 else f"{value:.4g}"
 
 
-def _tell_how_to_go_on(say: Callable[[str], None], base: str, token: str) -> None:
+def _tell_how_to_go_on(say: Callable[[str], None], url: str, token: str) -> None:
     say("")
-    say("The backend goes on until Ctrl-C. In another terminal:")
+    say("The backend goes on until Ctrl-C.")
+    say(f"Its page: open {url}/ in a browser, sign in with the token below.")
+    say("In another terminal:")
     say("")
-    say(f"export IOBEAM_BACKEND={base}")
+    say(f"export IOBEAM_BACKEND={url}/v1/")
     say("export IOBEAM_PROJECT_ID=1")
     say(f"export IOBEAM_TOKEN={token}")
-    url = '"${IOBEAM_BACKEND}exports/1/all/all?limit=3"'
-    say(f'curl -H "Authorization: Bearer $IOBEAM_TOKEN" {url}')
+    query = '"${IOBEAM_BACKEND}exports/1/all/all?limit=3"'
+    say(f'curl -H "Authorization: Bearer $IOBEAM_TOKEN" {query}')

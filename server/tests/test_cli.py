@@ -166,6 +166,7 @@ def serve_once(url: str, folder: Path) -> str:
 def test_first_start_writes_the_token_to_a_private_file(database: str, tmp_path: Path) -> None:
     banner = serve_once(database, tmp_path)
     assert re.search(r"^export IOBEAM_BACKEND=http://127\.0\.0\.1:\d+/v1/$", banner, re.M)
+    assert re.search(r"^Its page: open http://127\.0\.0\.1:\d+/ in a browser", banner, re.M)
     assert re.search(r"^export IOBEAM_PROJECT_ID=1$", banner, re.M)
     found = re.search(r'^export IOBEAM_TOKEN="\$\(cat (.+)\)"$', banner, re.M)
     assert found

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ def test_demo_ends_with_what_was_stored(capfd: Any) -> None:
     lines: list[str] = []
     demo.run(1, keep=False, say=lines.append)
     text = "\n".join(lines)
-    assert "20 points stored" in lines
+    assert lines[-1] == "20 points stored"
+    assert "demo --keep" in text
     assert "load" in text
     assert "4.500" in text, "the mean of 0..9"
     assert "22:13:20.000" in text
@@ -93,4 +96,23 @@ def test_the_whole_demo_with_the_client_where_it_is_installed() -> None:
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "points stored" in done.stdout
+    assert re.fullmatch(r"[1-9]\d* points stored", done.stdout.splitlines()[-1])
+
+
+@pytest.mark.usefixtures("script")
+def test_demo_that_is_kept_says_how_to_open_the_page() -> None:
+    lines: list[str] = []
+    opened: list[bytes] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line.startswith("curl "):  # the last one: what follows waits for Ctrl-C
+            url = re.findall(r"open (http://127\.0\.0\.1:\d+/) in a browser", "\n".join(lines))
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(*url) as answer:
+                opened.append(answer.read())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        demo.run(1, keep=True, say=say)
+    assert b"Sign in" in opened[0]
+    assert [line for line in lines if line.startswith("export IOBEAM_TOKEN=eyJ")]

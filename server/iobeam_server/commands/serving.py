@@ -108,6 +108,7 @@ def _banner(backend: Backend, database: str) -> None:
     config = backend.config
     click.echo(f"iobeam-server {__version__} listens on {backend.server.url}")
     click.echo(f"Database: {shown(database)}")
+    click.echo(f"Its page: open {backend.server.url}/ in a browser, sign in with a project token")
     if config.host not in LOOPBACK:
         logging.getLogger(__name__).warning(
             "listening on %s without TLS: put a proxy with TLS in front", config.host
