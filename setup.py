@@ -32,6 +32,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["iobeam", "iobeam.*"]),
+    py_modules=["pytest_iobeam"],
     package_data={"": ["py.typed", "*.pyi"]},
     zip_safe=False,  # type checkers do not look for stubs inside a zip
     # ssl.SSLContext came with 2.7.9; 3.0 to 3.3 have no enum.
@@ -42,6 +43,7 @@ setup(
         # Its module is named enum: on a modern Python it would hide the real one.
         'enum34; python_version < "3.4"',
     ],
+    entry_points={"pytest11": ["iobeam = pytest_iobeam"]},
     extras_require={
         "fast": ['orjson; python_version >= "3.6"'],
         "cli": ["tqdm"],

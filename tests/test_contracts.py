@@ -1,6 +1,7 @@
 """The contracts, held against the fakes and against the real requester."""
 from __future__ import absolute_import
 
+from iobeam import testing
 from iobeam.http import request
 from tests import contracts, loopback, support
 
@@ -36,6 +37,30 @@ class FakeRequesterTest(contracts.FakeMixin, contracts.RequesterContract,
 
 class FakeServicesTest(contracts.FakeMixin, contracts.ServicesContract,
                        support.TestCase):
+    pass
+
+
+class TestingMixin(object):
+    """Runs a contract on what users get for their tests."""
+
+    def setUp(self):
+        self.backend = testing.FakeBackend()
+
+    def requester(self, *answers):
+        self.backend.fail(*answers)
+        return self.backend
+
+    def recorded(self):
+        return self.backend.requests
+
+
+class TestingRequesterTest(TestingMixin, contracts.RequesterContract,
+                           support.TestCase):
+    pass
+
+
+class TestingServicesTest(TestingMixin, contracts.ServicesContract,
+                          support.TestCase):
     pass
 
 

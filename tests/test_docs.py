@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import unittest
 
-from iobeam import iobeam
+from iobeam import iobeam, testing
 from tests import loopback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -85,9 +85,19 @@ class SnippetsTest(unittest.TestCase):
         self.assertEqual(0, client.pending())
         self.assertEqual([1, 2], sorted(self.server.stored.values()))
 
+    def test_testing_page_holds_tests_that_pass(self):
+        found = self.runPage(os.path.join("docs", "testing.md"))
+        ran = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromTestCase(
+            found["ScriptTest"]).run(ran)
+        self.assertEqual((2, [], []), (ran.testsRun, ran.errors, ran.failures))
+        with testing.installed() as backend:
+            found["test_with_pytest"](backend)
+
     def test_no_other_page_has_snippets_that_nothing_runs(self):
         self.assertEqual(["README.md", os.path.join("docs", "delivery.md")],
-                         [name for name in PAGES if snippetsOf(name)])
+                         [name for name in PAGES if snippetsOf(name)
+                          and name != os.path.join("docs", "testing.md")])
 
 
 class NamesTest(unittest.TestCase):

@@ -210,7 +210,7 @@ class Request(object):
         """
         if self.getResponseCode() not in (200, 201, 204):
             return False
-        if not self.getRawBody():
+        if not (self.getRawBody() or "").strip():
             return not self.getApiErrors()
         try:
             answer = self.resp.json()
