@@ -5,7 +5,7 @@ BIN := .venv/bin
 # The backend needs 3.9; the client does not.
 MODERN = $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 9))'
 
-.PHONY: help demo test test-all bench lint types docs clean
+.PHONY: help demo test test-all bench lint types docs api-docs clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ types: .venv/tox/ready ## mypy --strict
 
 docs: .venv/ready ## run the snippets in the documentation
 	$(BIN)/python -m unittest -v tests.test_docs
+
+api-docs: .venv/ready ## write docs/api.md anew from the server
+	$(BIN)/python docs/make_api.py
 
 clean: ## remove what the other targets made
 	rm -rf .venv .tox build dist *.egg-info server/build server/dist .mypy_cache .ruff_cache .pytest_cache server/.pytest_cache

@@ -12,7 +12,7 @@ import falcon
 import msgspec
 
 from iobeam_server import errors, keyring
-from iobeam_server.api.access import LOOPBACK, AccessRules
+from iobeam_server.api.access import LOOPBACK, AccessRules, Resource
 from iobeam_server.api.cors import Cors
 from iobeam_server.api.data import Data
 from iobeam_server.api.devices import Devices, OneDevice, Timestamp
@@ -20,6 +20,7 @@ from iobeam_server.api.exports import Exports
 from iobeam_server.api.imports import Imports
 from iobeam_server.api.metrics import MetricsPage, RequestCounter
 from iobeam_server.api.namespaces import Namespaces, OneNamespace
+from iobeam_server.api.openapi import OpenApi
 from iobeam_server.api.page import Page, PageFiles, load_assets
 from iobeam_server.api.ping import Ping
 from iobeam_server.api.projects import OneProject, Permissions, Projects
@@ -115,7 +116,6 @@ def create_app(
     """Return the application over its collaborators, which the caller closes."""
     metrics = metrics or Metrics()
     signer = TokenSigner(keyring.signing_keys(store, config), clock)
-    passwords = Passwords()
     app: falcon.App[falcon.Request, falcon.Response] = falcon.App(media_type="application/json")
     app.add_middleware(AccessLog())
     app.add_middleware(RequestCounter(metrics))
@@ -123,37 +123,55 @@ def create_app(
         app.add_middleware(Cors(config.cors_origins))
     app.add_middleware(AccessRules(store, signer, config.host in LOOPBACK))
     app.req_options.strip_url_path_trailing_slash = True
-    assets = load_assets()
-    app.add_route("/", Page(assets))
-    app.add_route("/page/{name}", PageFiles(assets))
-    app.add_route("/metrics", MetricsPage(metrics))
-    app.add_route("/v1/ping", Ping())
-    app.add_route("/v1/devices", Devices(store, config, clock))
-    app.add_route("/v1/devices/timestamp", Timestamp(clock))
-    app.add_route("/v1/devices/{device_id}", OneDevice(store, config))
-    app.add_route("/v1/imports", Imports(store, writer, config))
-    exports = Exports(store, config)
-    app.add_route("/v1/exports/{project_id}", exports)
-    app.add_route("/v1/exports/{project_id}/{device_id}", exports)
-    # clients accept series names with a slash, so the name is the rest of the path
-    app.add_route("/v1/exports/{project_id}/{device_id}/{series:path}", exports)
-    app.add_route("/v1/namespaces", Namespaces(store, config, clock))
-    app.add_route("/v1/namespaces/{namespace_id}", OneNamespace(store, config, clock))
-    data = Data(store, config, clock)
-    app.add_route("/v1/data/{namespace}", data)
-    app.add_route("/v1/data/{namespace}/{field:path}", data)
-    app.add_route("/v1/tokens/user", UserTokens(store, signer, passwords, config))
-    app.add_route("/v1/tokens/project", ProjectTokens(store, signer, config))
-    app.add_route("/v1/users", Users(store, passwords, config, clock))
-    app.add_route("/v1/users/me", Me(store, passwords, config, clock))
-    app.add_route("/v1/users/email", EmailVerification(config))
-    app.add_route("/v1/users/password", PasswordResets(config))
-    app.add_route("/v1/projects", Projects(store, config, clock))
-    app.add_route("/v1/projects/{project_id}", OneProject(store, config))
-    app.add_route("/v1/projects/{project_id}/permissions", Permissions(store, config))
+    for template, resource in _routes(store, writer, signer, config, clock, metrics).items():
+        app.add_route(template, resource)
     app.add_error_handler(Exception, _on_exception)
     app.add_error_handler(falcon.HTTPError, _on_http_error)
     return app
+
+
+def _routes(
+    store: Storage,
+    writer: Writer,
+    signer: TokenSigner,
+    config: Config,
+    clock: Callable[[], float],
+    metrics: Metrics,
+) -> dict[str, Resource]:
+    """Return the resource of each route."""
+    assets = load_assets()
+    passwords = Passwords()
+    exports = Exports(store, config)
+    data = Data(store, config, clock)
+    routes: dict[str, Resource] = {
+        "/": Page(assets),
+        "/page/{name}": PageFiles(assets),
+        "/metrics": MetricsPage(metrics),
+        "/v1/ping": Ping(),
+        "/v1/devices": Devices(store, config, clock),
+        "/v1/devices/timestamp": Timestamp(clock),
+        "/v1/devices/{device_id}": OneDevice(store, config),
+        "/v1/imports": Imports(store, writer, config),
+        "/v1/exports/{project_id}": exports,
+        "/v1/exports/{project_id}/{device_id}": exports,
+        # clients accept series names with a slash, so the name is the rest of the path
+        "/v1/exports/{project_id}/{device_id}/{series:path}": exports,
+        "/v1/namespaces": Namespaces(store, config, clock),
+        "/v1/namespaces/{namespace_id}": OneNamespace(store, config, clock),
+        "/v1/data/{namespace}": data,
+        "/v1/data/{namespace}/{field:path}": data,
+        "/v1/tokens/user": UserTokens(store, signer, passwords, config),
+        "/v1/tokens/project": ProjectTokens(store, signer, config),
+        "/v1/users": Users(store, passwords, config, clock),
+        "/v1/users/me": Me(store, passwords, config, clock),
+        "/v1/users/email": EmailVerification(config),
+        "/v1/users/password": PasswordResets(config),
+        "/v1/projects": Projects(store, config, clock),
+        "/v1/projects/{project_id}": OneProject(store, config),
+        "/v1/projects/{project_id}/permissions": Permissions(store, config),
+    }
+    routes["/openapi.json"] = OpenApi(routes)
+    return routes
 
 
 def _on_exception(

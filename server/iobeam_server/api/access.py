@@ -8,6 +8,7 @@ from typing import ClassVar, Optional
 
 import falcon
 
+from iobeam_server.api.operations import Operation
 from iobeam_server.errors import NotAuthenticated, NotPermitted
 from iobeam_server.storage.base import Storage, User
 from iobeam_server.tokens import ADMIN, READ, WRITE, Claims, TokenSigner
@@ -24,7 +25,7 @@ class Access(enum.Enum):
     PROJECT_READ = "a project token that may read"
     PROJECT_WRITE = "a project token that may write"
     PROJECT_ADMIN = "a project token that may administer"
-    LOCAL_OR_ADMIN = "the same, unless the server is bound to loopback"
+    LOCAL_OR_ADMIN = "a project token that may administer, unless the server is bound to loopback"
 
     @property
     def permission(self) -> int:
@@ -43,9 +44,13 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Resource:
-    """Base of all resources: `access` names the rule of each method it answers."""
+    """Base of all resources.
+
+    Per method it answers, `access` names the rule and `operations` describes it.
+    """
 
     access: ClassVar[Mapping[str, Access]] = {}
+    operations: ClassVar[Mapping[str, Operation]] = {}
 
 
 class AccessRules:

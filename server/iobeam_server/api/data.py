@@ -10,8 +10,19 @@ import falcon
 import msgspec
 
 from iobeam_server import aggregates, expressions, tables
-from iobeam_server.api import answers, csvs, queries
+from iobeam_server.api import answers, csvs, queries, shapes
 from iobeam_server.api.access import Access, Resource, claims_of
+from iobeam_server.api.operations import (
+    LIMIT_TEXT,
+    OPERATOR,
+    OUTPUT,
+    POSITIVE,
+    TEXT,
+    TIMEFMT,
+    Operation,
+    Parameter,
+    Reply,
+)
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotFound, NotPermitted
 from iobeam_server.expressions import Condition, Grouping, LimitBy, TimeRange
@@ -58,6 +69,25 @@ class Data(Resource):
     """``/v1/data/NAMESPACE[/FIELD]``."""
 
     access = {"GET": Access.PROJECT_READ}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The rows found.", shapes.RowsFound, ["text/plain"])},
+            [
+                Parameter("time", TEXT, "FROM,TO: ms since the epoch, or now()-2h; inclusive."),
+                Parameter(
+                    "where", TEXT, "op(field,value), op eq lt gt le ge; all hold.", repeats=True
+                ),
+                OPERATOR,
+                Parameter("group_by", TEXT, "time(2m), a field, or both with a comma between."),
+                Parameter("limit_by", TEXT, "field,N: the newest N rows per distinct value."),
+                Parameter("limit_periods", POSITIVE, "The newest n buckets of time."),
+                Parameter("limit", POSITIVE, f"The newest n rows. {LIMIT_TEXT}"),
+                TIMEFMT,
+                OUTPUT,
+            ],
+            refusals=[404],
+        )
+    }
 
     def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
         self._store = store

@@ -7,10 +7,19 @@ from typing import Annotated, Callable, Optional
 import falcon
 import msgspec
 
-from iobeam_server.api import bodies, queries
+from iobeam_server.api import bodies, queries, shapes
 from iobeam_server.api.access import Access, Resource, check_device, check_project, claims_of
 from iobeam_server.api.dates import old_form
 from iobeam_server.api.ids import check_device_id, check_text, new_device_id
+from iobeam_server.api.operations import (
+    NATURAL,
+    PROJECT_ID,
+    TEXT,
+    TIMEFMT,
+    Operation,
+    Parameter,
+    Reply,
+)
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotFound
 from iobeam_server.storage.base import Device, Storage
@@ -18,7 +27,9 @@ from iobeam_server.storage.base import Device, Storage
 ProjectId = Annotated[int, msgspec.Meta(gt=0)]
 
 
-class _Registration(msgspec.Struct):
+class Registration(msgspec.Struct):
+    """Body of a registration."""
+
     project_id: ProjectId
     device_id: Optional[str] = None
     device_name: Optional[str] = None
@@ -26,7 +37,9 @@ class _Registration(msgspec.Struct):
     # `created`, which the Java client sends, is its clock's opinion: ours is answered
 
 
-class _Change(msgspec.Struct):
+class DeviceChange(msgspec.Struct):
+    """Body of a change of a device."""
+
     project_id: Optional[ProjectId] = None
     device_id: Optional[str] = None
     device_name: Optional[str] = None
@@ -37,12 +50,27 @@ class Devices(Resource):
     """``/v1/devices``."""
 
     access = {"GET": Access.PROJECT, "POST": Access.PROJECT_WRITE}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The devices, or the one.", (shapes.DeviceList, shapes.Device))},
+            [
+                PROJECT_ID,
+                Parameter("name", TEXT, "Name of one device."),
+                Parameter("offset", NATURAL, "Devices to leave out at the beginning; 0."),
+                Parameter("count", NATURAL, "Devices to answer at most; all."),
+            ],
+            refusals=[404],
+        ),
+        "POST": Operation(
+            {201: Reply("The device.", shapes.Device)}, body=[Registration], refusals=[422]
+        ),
+    }
 
     def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
         self._store = store
         self._config = config
         self._clock = clock
-        self._decoder = msgspec.json.Decoder(_Registration)
+        self._decoder = msgspec.json.Decoder(Registration)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Register a device.
@@ -119,11 +147,20 @@ class OneDevice(Resource):
         "PATCH": Access.PROJECT_WRITE,
         "DELETE": Access.PROJECT_WRITE,
     }
+    operations = {
+        "GET": Operation({200: Reply("The device.", shapes.Device)}, refusals=[404]),
+        "PATCH": Operation(
+            {200: Reply("The device.", shapes.Device), 204: Reply("Nothing changed.")},
+            body=[DeviceChange],
+            refusals=[404, 422],
+        ),
+        "DELETE": Operation({204: Reply("It is no longer registered.")}, refusals=[404]),
+    }
 
     def __init__(self, store: Storage, config: Config) -> None:
         self._store = store
         self._config = config
-        self._decoder = msgspec.json.Decoder(_Change)
+        self._decoder = msgspec.json.Decoder(DeviceChange)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         """Answer one device; 404/32 when it is not registered."""
@@ -166,6 +203,7 @@ class Timestamp(Resource):
     """``/v1/devices/timestamp``."""
 
     access = {"GET": Access.PROJECT}
+    operations = {"GET": Operation({200: Reply("The time.", shapes.ServerTimestamp)}, [TIMEFMT])}
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -10,8 +10,21 @@ import falcon
 import msgspec
 
 from iobeam_server import aggregates
-from iobeam_server.api import answers, csvs, queries
+from iobeam_server.api import answers, csvs, queries, shapes
 from iobeam_server.api.access import Access, Resource, check_project, claims_of
+from iobeam_server.api.operations import (
+    INTEGER,
+    LIMIT_TEXT,
+    NUMBER,
+    OPERATOR,
+    OUTPUT,
+    POSITIVE,
+    TEXT,
+    TIMEFMT,
+    Operation,
+    Parameter,
+    Reply,
+)
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotPermitted
 from iobeam_server.points import Kind, Value
@@ -42,6 +55,23 @@ class Exports(Resource):
     """``/v1/exports/PROJECT[/DEVICE[/SERIES]]``."""
 
     access = {"GET": Access.PROJECT_READ}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The points found.", shapes.Exported, ["text/plain"])},
+            [
+                Parameter("from", INTEGER, "Earliest time, ms since the epoch, inclusive."),
+                Parameter("to", INTEGER, "Latest time, ms, inclusive with its whole millisecond."),
+                Parameter("less_than", NUMBER, "Only values below."),
+                Parameter("greater_than", NUMBER, "Only values above."),
+                Parameter("equals", NUMBER, "Only values equal to it."),
+                Parameter("limit", POSITIVE, f"The last n of each series. {LIMIT_TEXT}"),
+                OPERATOR,
+                Parameter("group_by", TEXT, "Width of a bucket, as 10m: ms, s, m, h, d or w."),
+                TIMEFMT,
+                OUTPUT,
+            ],
+        )
+    }
 
     def __init__(self, store: Storage, config: Config) -> None:
         self._store = store

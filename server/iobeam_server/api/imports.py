@@ -10,10 +10,11 @@ from typing import Any, Optional, Union
 import falcon
 import msgspec
 
-from iobeam_server.api import bodies, queries
+from iobeam_server.api import bodies, queries, shapes
 from iobeam_server.api.access import Access, Resource, check_device, check_project, claims_of
 from iobeam_server.api.devices import ProjectId
 from iobeam_server.api.ids import check_device_id, check_text
+from iobeam_server.api.operations import Operation, Parameter, Reply, one_of
 from iobeam_server.config import MIB, Config
 from iobeam_server.errors import BadRequest, NotFound, NotPermitted, TooLarge, Unprocessable
 from iobeam_server.points import (
@@ -33,7 +34,7 @@ BIG_BODY_BYTES = 1 * MIB
 BIG_BODIES_AT_ONCE = 2
 
 
-class _Table(msgspec.Struct):
+class Table(msgspec.Struct):
     """Generations A and B call the rows `data`, C calls them `values`."""
 
     fields: list[str]
@@ -48,35 +49,43 @@ class _Table(msgspec.Struct):
         return rows
 
 
-class _TableBody(msgspec.Struct):
+class TableBody(msgspec.Struct):
+    """Body of an import with ``fmt=table``."""
+
     project_id: ProjectId
-    sources: Optional[_Table] = None  # generation A
-    data: Optional[_Table] = None  # generations B and C
+    sources: Optional[Table] = None  # generation A
+    data: Optional[Table] = None  # generations B and C
     device_id: Optional[str] = None  # A and B
     namespace: Optional[str] = None  # B and C
     labels: Optional[dict[str, Union[bool, int, float, str, None]]] = None  # C
     timefmt: Optional[str] = None
 
 
-class _ListPoint(msgspec.Struct):
+class ListPoint(msgspec.Struct):
+    """A point of a list."""
+
     time: int
     value: Cell
 
 
-class _ListSeries(msgspec.Struct):
+class ListSeries(msgspec.Struct):
+    """The points of one series."""
+
     name: str
-    data: list[_ListPoint]
+    data: list[ListPoint]
 
 
-class _ListBody(msgspec.Struct):
+class ListBody(msgspec.Struct):
+    """Body of an import without ``fmt``."""
+
     project_id: ProjectId
     device_id: str
-    sources: list[_ListSeries]
+    sources: list[ListSeries]
     timefmt: Optional[str] = None
 
 
-_TABLE = msgspec.json.Decoder(_TableBody)
-_LIST = msgspec.json.Decoder(_ListBody)
+_TABLE = msgspec.json.Decoder(TableBody)
+_LIST = msgspec.json.Decoder(ListBody)
 _BAD_CELL = re.compile(r"\$\.(sources|data)\.(?:data|values)\[(\d+)\](?:\[(\d+)\])?")
 _BAD_POINT = re.compile(r"\$\.sources\[(\d+)\]\.data\[(\d+)\]")
 
@@ -85,6 +94,23 @@ class Imports(Resource):
     """``/v1/imports``: points sent by devices."""
 
     access = {"POST": Access.PROJECT_WRITE}
+    operations = {
+        "POST": Operation(
+            {
+                200: Reply(
+                    "All of it is stored.",
+                    shapes.Nothing,
+                    headers={
+                        "Iobeam-Max-Values": "Values (rows x columns) that one request may hold.",
+                        "Accept-Encoding": "gzip: what the next request may be coded in.",
+                    },
+                )
+            },
+            [Parameter("fmt", one_of("table", "list"), "Form of the body; list.")],
+            body=[TableBody, ListBody],
+            refusals=[404, 422, 429],
+        )
+    }
 
     def __init__(self, store: Storage, writer: Writer, config: Config) -> None:
         self._store = store
@@ -133,7 +159,7 @@ class Imports(Resource):
         except msgspec.ValidationError as error:
             raise _refusal(error, body) from None
 
-    def _table(self, body: _TableBody, claims: Claims) -> Batch:
+    def _table(self, body: TableBody, claims: Claims) -> Batch:
         check_project(claims, body.project_id)
         table = body.sources or body.data
         if table is None:
@@ -158,7 +184,7 @@ class Imports(Resource):
         return self._make(body.project_id, namespace, body.device_id, columns)
 
     def _labelled(
-        self, body: _TableBody, fields: list[str], rows: list[list[Cell]], claims: Claims
+        self, body: TableBody, fields: list[str], rows: list[list[Cell]], claims: Claims
     ) -> Batch:
         """Generation C: rows of any namespace, whose device is only a label or a column."""
         namespace = body.namespace or INPUT
@@ -228,7 +254,7 @@ class Imports(Resource):
             raise NotFound(f"there is no namespace {namespace!r:.80} in project {project_id}")
         return found[0].partitioning_field
 
-    def _list(self, body: _ListBody, claims: Claims) -> Batch:
+    def _list(self, body: ListBody, claims: Claims) -> Batch:
         check_project(claims, body.project_id)
         check_device_id(body.device_id)
         check_device(claims, body.device_id)

@@ -8,6 +8,7 @@ import falcon
 
 from iobeam_server import metrics
 from iobeam_server.api.access import Access, Resource
+from iobeam_server.api.operations import Operation, Reply
 
 # Names of a client's making must not become labels: each would be kept for ever.
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
@@ -17,6 +18,7 @@ class MetricsPage(Resource):
     """``/metrics``."""
 
     access = {"GET": Access.LOCAL_OR_ADMIN}
+    operations = {"GET": Operation({200: Reply("The counters.", media=["text/plain"])})}
 
     def __init__(self, counted: metrics.Metrics) -> None:
         self._counted = counted

@@ -8,11 +8,12 @@ from typing import Callable, Optional, Union
 import falcon
 import msgspec
 
-from iobeam_server.api import bodies, queries
+from iobeam_server.api import bodies, queries, shapes
 from iobeam_server.api.access import Access, Resource, check_project, claims_of
 from iobeam_server.api.dates import old_form
 from iobeam_server.api.devices import ProjectId
 from iobeam_server.api.ids import check_text
+from iobeam_server.api.operations import PROJECT_ID, TEXT, Operation, Parameter, Reply
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotFound, NotPermitted
 from iobeam_server.points import Kind, check_name
@@ -49,6 +50,21 @@ class Namespaces(Resource):
     """``/v1/namespaces``."""
 
     access = {"GET": Access.PROJECT_READ, "POST": Access.PROJECT_WRITE}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The namespaces found.", shapes.NamespaceList)},
+            [
+                PROJECT_ID,
+                Parameter("namespace_name", TEXT, "Name of one namespace."),
+                Parameter("name", TEXT, "The same."),
+            ],
+        ),
+        "POST": Operation(
+            {201: Reply("The namespace.", shapes.Namespace, headers={"Location": "Its path."})},
+            body=[NamespaceBody],
+            refusals=[422],
+        ),
+    }
 
     def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
         self._store = store
@@ -111,6 +127,10 @@ class OneNamespace(Resource):
     """``/v1/namespaces/ID``."""
 
     access = {"GET": Access.PROJECT_READ, "PUT": Access.PROJECT_WRITE}
+    operations = {
+        "GET": Operation({200: Reply("The namespace.", shapes.Namespace)}, refusals=[404]),
+        "PUT": Operation({204: Reply("It is changed.")}, body=[NamespaceBody], refusals=[404, 422]),
+    }
 
     def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
         self._store = store

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import falcon
 
 from iobeam_server.api.access import Access, Resource
+from iobeam_server.api.operations import Operation, Reply
 from iobeam_server.errors import NotFound
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,11 @@ class Page(Resource):
     """``/``."""
 
     access = {"GET": Access.PUBLIC}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The page.", media=["text/html"]), 304: Reply("The one you have.")}
+        )
+    }
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
         self._index = assets[INDEX]
@@ -70,6 +76,17 @@ class PageFiles(Resource):
     """``/page/NAME``."""
 
     access = {"GET": Access.PUBLIC}
+    operations = {
+        "GET": Operation(
+            {
+                200: Reply(
+                    "The file.", media=sorted({t.partition(";")[0] for t in TYPES.values()})
+                ),
+                304: Reply("The one you have."),
+            },
+            refusals=[404],
+        )
+    }
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
         self._assets = {name: asset for name, asset in assets.items() if name != INDEX}

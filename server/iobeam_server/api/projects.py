@@ -8,11 +8,12 @@ from typing import Callable, Optional
 import falcon
 import msgspec
 
-from iobeam_server.api import bodies, queries
+from iobeam_server.api import bodies, queries, shapes
 from iobeam_server.api.access import Access, Resource, user_of
 from iobeam_server.api.dates import old_form
 from iobeam_server.api.devices import ProjectId
 from iobeam_server.api.ids import check_text
+from iobeam_server.api.operations import TEXT, Operation, Parameter, Reply
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotFound, NotPermitted
 from iobeam_server.storage.base import Grant, Project, Storage
@@ -42,6 +43,16 @@ class Projects(Resource):
     """``/v1/projects``."""
 
     access = {"GET": Access.USER, "POST": Access.USER}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The projects, or the one.", (shapes.ProjectList, shapes.WholeProject))},
+            [Parameter("name", TEXT, "Name of one project.")],
+            refusals=[404],
+        ),
+        "POST": Operation(
+            {201: Reply("The project.", shapes.Project)}, body=[ProjectBody], refusals=[422]
+        ),
+    }
 
     def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
         self._store = store
@@ -90,6 +101,14 @@ class OneProject(Resource):
     """``/v1/projects/ID``."""
 
     access = {"GET": Access.USER, "PATCH": Access.USER}
+    operations = {
+        "GET": Operation({200: Reply("The project.", shapes.WholeProject)}, refusals=[404]),
+        "PATCH": Operation(
+            {200: Reply("The project.", shapes.Project), 204: Reply("Nothing changed.")},
+            body=[ProjectBody],
+            refusals=[404, 422],
+        ),
+    }
 
     def __init__(self, store: Storage, config: Config) -> None:
         self._store = store
@@ -117,6 +136,18 @@ class Permissions(Resource):
     """``/v1/projects/ID/permissions``."""
 
     access = {"GET": Access.USER, "PATCH": Access.USER}
+    operations = {
+        "GET": Operation({200: Reply("Who may do what.", shapes.Permissions)}, refusals=[404]),
+        "PATCH": Operation(
+            {
+                200: Reply("Changed, or removed.", shapes.Nothing),
+                201: Reply("Added; the body is empty."),
+                204: Reply("Nothing changed."),
+            },
+            body=[PermissionsBody],
+            refusals=[404],
+        ),
+    }
 
     def __init__(self, store: Storage, config: Config) -> None:
         self._store = store

@@ -9,10 +9,18 @@ from typing import Optional
 import falcon
 import msgspec
 
-from iobeam_server.api import bodies, queries
+from iobeam_server.api import bodies, queries, shapes
 from iobeam_server.api.access import Access, Resource, check_not_revoked, user_of
 from iobeam_server.api.dates import old_form
 from iobeam_server.api.ids import check_device_id
+from iobeam_server.api.operations import (
+    BOOLEAN,
+    POSITIVE,
+    TEXT,
+    Operation,
+    Parameter,
+    Reply,
+)
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotAuthenticated, NotPermitted
 from iobeam_server.passwords import Passwords
@@ -32,6 +40,16 @@ class UserTokens(Resource):
     """``/v1/tokens/user``."""
 
     access = {"GET": Access.PASSWORD}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The token.", shapes.UserToken)},
+            [
+                Parameter("name", TEXT, "User name or e-mail, without an Authorization header."),
+                Parameter("password", TEXT, "The password; better sent in the header."),
+            ],
+            refusals=[429],
+        )
+    }
 
     def __init__(
         self, store: Storage, signer: TokenSigner, passwords: Passwords, config: Config
@@ -68,6 +86,22 @@ class ProjectTokens(Resource):
     """``/v1/tokens/project``."""
 
     access = {"GET": Access.USER, "POST": Access.BODY}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The token.", shapes.ProjectToken)},
+            [
+                Parameter("project_id", POSITIVE, "Which project it is for.", required=True),
+                *(Parameter(name, BOOLEAN, f"Whether it may {name}.") for name in _BITS),
+                Parameter("include_user", BOOLEAN, "Whether it names the user; true."),
+                Parameter("duration", TEXT, "Its life, as 5w: a number and one of w d h m s."),
+                Parameter("refreshable", BOOLEAN, "Whether it can be refreshed; true."),
+                Parameter("device_id", TEXT, "The only device it is good for."),
+            ],
+        ),
+        "POST": Operation(
+            {200: Reply("The new token.", shapes.ProjectToken)}, body=[Refresh], refusals=[401]
+        ),
+    }
 
     def __init__(self, store: Storage, signer: TokenSigner, config: Config) -> None:
         self._store = store

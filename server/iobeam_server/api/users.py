@@ -8,9 +8,10 @@ from typing import Callable, Optional
 import falcon
 import msgspec
 
-from iobeam_server.api import bodies, queries
+from iobeam_server.api import bodies, queries, shapes
 from iobeam_server.api.access import Access, Resource, user_of
 from iobeam_server.api.ids import check_text
+from iobeam_server.api.operations import TEXT, Operation, Parameter, Reply
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotFound, NotPermitted
 from iobeam_server.passwords import Passwords
@@ -62,6 +63,19 @@ class Users(Resource):
     """``/v1/users``."""
 
     access = {"GET": Access.USER, "POST": Access.BODY}
+    operations = {
+        "GET": Operation(
+            {200: Reply("The one, or those found.", (shapes.User, shapes.UserList))},
+            [
+                Parameter("name", TEXT, "User name or e-mail of one user."),
+                Parameter("search", TEXT, "Part of a user name or e-mail."),
+            ],
+            refusals=[404],
+        ),
+        "POST": Operation(
+            {201: Reply("The user.", shapes.User)}, body=[NewUser], refusals=[403, 422, 429]
+        ),
+    }
 
     def __init__(
         self, store: Storage, passwords: Passwords, config: Config, clock: Callable[[], float]
@@ -124,6 +138,15 @@ class Me(Resource):
     """``/v1/users/me``."""
 
     access = {"GET": Access.USER, "PATCH": Access.USER}
+    operations = {
+        "GET": Operation({200: Reply("The user.", shapes.User)}),
+        "PATCH": Operation(
+            {200: Reply("The user.", shapes.User), 204: Reply("Nothing changed.")},
+            [Parameter("old_password", TEXT, "The present password, for a new one.")],
+            body=[UserChange],
+            refusals=[422, 429],
+        ),
+    }
 
     def __init__(
         self, store: Storage, passwords: Passwords, config: Config, clock: Callable[[], float]
@@ -178,6 +201,7 @@ class EmailVerification(Resource):
     """``/v1/users/email``."""
 
     access = {"POST": Access.BODY}
+    operations = {"POST": Operation({204: Reply("It is taken.")}, body=[Verification])}
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -193,6 +217,12 @@ class PasswordResets(Resource):
     """``/v1/users/password``."""
 
     access = {"GET": Access.PUBLIC, "POST": Access.BODY}
+    operations = {
+        "GET": Operation(
+            {204: Reply("It is taken.")}, [Parameter("reset", TEXT, "E-mail of the user.")]
+        ),
+        "POST": Operation({204: Reply("It is taken.")}, body=[PasswordReset]),
+    }
 
     def __init__(self, config: Config) -> None:
         self._config = config
