@@ -43,7 +43,10 @@ setup(
         # Its module is named enum: on a modern Python it would hide the real one.
         'enum34; python_version < "3.4"',
     ],
-    entry_points={"pytest11": ["iobeam = pytest_iobeam"]},
+    entry_points={
+        "console_scripts": ["iobeam = iobeam.cli:run"],
+        "pytest11": ["iobeam = pytest_iobeam"],
+    },
     extras_require={
         "fast": ['orjson; python_version >= "3.6"'],
         "cli": ["tqdm"],

@@ -310,6 +310,33 @@ class Spool(object):
 
         return (self._read(select) + unsaved)[-limit:]
 
+    def summary(self):
+        """Return [(projectId, deviceId, chunks, rows, bytes)] of what waits."""
+        if not os.path.exists(self.file):
+            return []
+        return self._read(lambda connection: connection.execute(
+            "SELECT project_id, device_id, COUNT(*), SUM(rows), SUM(bytes) "
+            "FROM chunks GROUP BY 1, 2 ORDER BY 1, 2").fetchall())
+
+    def drop(self, projectId):
+        """Delete what waits and what was refused; return how many rows."""
+        if not os.path.exists(self.file):
+            return 0
+
+        def delete(connection):
+            rows = connection.execute(
+                "SELECT COALESCE(SUM(rows), 0) FROM chunks WHERE project_id "
+                "= ?", (projectId,)).fetchone()[0]
+            rows += connection.execute(
+                "SELECT COUNT(*) FROM rejected WHERE project_id = ?",
+                (projectId,)).fetchone()[0]
+            for table in ("chunks", "rejected"):
+                connection.execute("DELETE FROM {} WHERE project_id = ?"
+                                   .format(table), (projectId,))
+            return rows
+
+        return self._write(delete)
+
     def isEmpty(self):
         """Tell, mostly without opening the file, whether no chunk waits."""
         seen = spoolfile.looks(self.file)

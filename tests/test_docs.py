@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import unittest
 
-from iobeam import iobeam, testing
+from iobeam import cli, iobeam, testing
 from tests import loopback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -113,6 +113,19 @@ class NamesTest(unittest.TestCase):
             for target in re.findall(r"(?:`|    )make ([a-z-]+)",
                                      readPage(page)):
                 self.assertIn(target, targets, page)
+
+    def test_the_page_of_the_command_names_what_there_is(self):
+        page = readPage(os.path.join("docs", "cli.md"))
+        commands = cli._parser()._subparsers._group_actions[0].choices
+        self.assertEqual(set(commands), set(re.findall(
+            r"^\| `iobeam ([a-z]+)", page, re.M)))
+        for name in commands:
+            line = "\n".join(re.findall(
+                r"^\| `iobeam {} [^`]*`".format(name), page, re.M))
+            for option in re.findall(r"--[a-z-]+", line):
+                self.assertIn(option, commands[name]._option_string_actions)
+        self.assertEqual(["drop", "flush", "ls", "rejected"], sorted(
+            re.findall(r"^\| `iobeam buffer ([a-z]+)", page, re.M)))
 
     def test_every_setting_is_documented_and_every_documented_one_exists(self):
         settings = set(name for name in vars(iobeam.ClientBuilder)

@@ -8,7 +8,6 @@ import threading
 import time
 import unittest
 
-from iobeam import iobeam
 from iobeam.http import request
 from tests import loopback, support
 

@@ -17,6 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LEVELS = [
     ["iobeam.__main__", "iobeam.testing"],
     ["iobeam.cli"],
+    ["iobeam.doctor"],
     ["iobeam.frames"],
     ["iobeam"],
     ["iobeam.iobeam"],
