@@ -43,10 +43,19 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
 
 
 class _Task(WSGITask):  # type: ignore[misc]
+    stays_open = False
+
     def build_response_header(self) -> bytes:
         if self.channel.server.is_stopping:
             self.set_close_on_finish()  # tell the client to go on elsewhere
+        # waitress closes after what has no Content-Length; 204 and 304 end without one
+        wish = self.request.headers.get("CONNECTION", "").lower()
+        self.stays_open = self.version == "1.1" and not self.has_body and wish != "close"
         return bytes(super().build_response_header())
+
+    def set_close_on_finish(self) -> None:
+        if not self.stays_open:
+            super().set_close_on_finish()
 
 
 class _ErrorTask(ErrorTask):  # type: ignore[misc]

@@ -16,6 +16,7 @@ from iobeam_server.storage import open_storage
 from iobeam_server.storage.base import Storage
 
 ON_EVERY_ENGINE = {
+    "test_clients",
     "test_devices",
     "test_imports",
     "test_exports",

@@ -177,6 +177,16 @@ def test_stopping_finishes_a_request_in_flight_and_refuses_new_ones(tmp_path: Pa
             assert split(received(sock))[0] == 200
 
 
+def test_the_connection_outlives_answers_without_a_body(live: Live) -> None:
+    ask = "GET /v1/users/password?reset=a HTTP/1.1\r\nHost: x\r\n"
+    with live.raw(f"{ask}\r\n".encode() * 2 + f"{ask}Connection: close\r\n\r\n".encode()) as sock:
+        data = received(sock)
+    assert data.count(b"HTTP/1.1 204 No Content\r\n") == 3
+    assert data.count(b"Connection: close\r\n") == 1
+    with live.raw(f"{ask}\r\n".replace("1.1", "1.0").encode() * 2) as sock:
+        assert received(sock).count(b"204 No Content\r\n") == 1
+
+
 def test_stopping_does_not_wait_for_idle_connections(tmp_path: Path) -> None:
     began = time.monotonic()
     with running(tmp_path) as live, live.raw(b"GET /v1/ping HTTP/1.1\r\nHost: x\r\n\r\n") as sock:
