@@ -193,7 +193,8 @@ def _sendBatch(client, store, batch, failure, result, advance):
         result["rejected"] += len(error.rejected)
         for refused in error.rejected[:3]:
             sys.stderr.write("iobeam: refused: {} {}\n".format(
-                json.dumps(refused.row, sort_keys=True), refused.apiErrors))
+                json.dumps(refused.row, sort_keys=True),
+                json.dumps(refused.apiErrors, sort_keys=True)))
         failure = error if error.pending else None
     result["accepted"] += client.stats()["accepted"] - before
     advance(len(batch))

@@ -36,7 +36,7 @@ LEVELS = [
     ["iobeam.resources.query"],
     ["iobeam.resources.data"],
     ["iobeam.resources.device", "iobeam.resources.values",
-     "iobeam.resources.fastrow"],
+     "iobeam.resources.fastrow", "iobeam.resources.table"],
     ["iobeam.utils.utils"],
     ["iobeam.utils.compat"],
     ["iobeam.errors", "iobeam.endpoints", "iobeam.http", "iobeam.resources",

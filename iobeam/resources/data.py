@@ -8,7 +8,7 @@ import sys
 import threading
 from enum import Enum
 
-from iobeam.resources import fastrow, values
+from iobeam.resources import fastrow, table, values
 from iobeam.utils import compat, utils
 
 __all__ = ["DataPoint", "DataSeries", "DataStore", "TimeUnit", "Timestamp",
@@ -363,6 +363,22 @@ class DataStore(object):
         self._cells.extend(added)
         if len(self._cells) >= self._highWater:
             self._grew()
+
+    def addDataFrame(self, df, timeColumn=None):
+        """Add the rows of a pandas DataFrame, all or none.
+
+        NaN, NaT and NA are gaps. Times without a zone are local, as a naive
+        `datetime` is; nanoseconds are rounded down to microseconds.
+
+        Args:
+            df (pandas.DataFrame): its columns are columns of this store.
+            timeColumn (str or None): the column of datetimes, or of ints in
+                milliseconds; None takes the index, a DatetimeIndex.
+
+        Raises:
+            ValueError: there are no times, or a row cannot be added.
+        """
+        self.addRows(table.rowsOf(df, timeColumn))
 
     def _grew(self):
         tracker = self._tracker

@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import calendar
+import datetime
 import decimal
 import time
 
@@ -81,9 +82,11 @@ def fromDatetime(moment):
     try:
         if offset is not None:
             seconds = calendar.timegm(moment.timetuple())
-        elif hasattr(moment, "timestamp"):
-            # knows `fold`, and years that mktime does not
-            seconds = int(moment.replace(microsecond=0).timestamp())
+        elif hasattr(datetime.datetime, "timestamp"):
+            # Knows `fold`, and years that mktime does not. That of pandas,
+            # a subclass, would take a naive time for UTC.
+            seconds = int(datetime.datetime.timestamp(  # novm
+                moment.replace(microsecond=0)))
         else:
             seconds = int(time.mktime(moment.timetuple()))
     except (OverflowError, EnvironmentError):

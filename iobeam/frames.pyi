@@ -1,0 +1,3 @@
+from typing import Any
+
+def toDataFrame(result: dict[str, Any]) -> Any: ...
