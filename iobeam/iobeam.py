@@ -149,6 +149,7 @@ class ClientBuilder(object):
     def _register(self, deviceId, deviceName, setOnDupe):
         if deviceId is not None:
             utils.checkValidDeviceId(deviceId)
+        devices.checkDeviceName(deviceName)
         self._registration = {"deviceId": deviceId, "deviceName": deviceName,
                               "setOnDupe": setOnDupe}
         return self
@@ -219,7 +220,10 @@ class ClientBuilder(object):
 
         Otherwise they are once the backend has said that it takes that.
         """
-        self._options.settings.compress = bool(compress)
+        if not isinstance(compress, bool):
+            raise ValueError("compress must be True or False, not {}".format(
+                utils.shorten(compress)))
+        self._options.settings.compress = compress
         return self
 
     def setBatchSize(self, values):
@@ -232,11 +236,19 @@ class ClientBuilder(object):
         return self
 
     def setSession(self, session):
-        """Send through a `requests.Session` of the program's own.
+        """Send through a `requests.Session` of the program's own; None: not.
 
         For proxies, private authorities, client certificates. Its adapters
         are kept; the time limits then hold for each read only.
+
+        Raises:
+            ValueError: it is no session.
         """
+        if session is not None and not (
+                hasattr(session, "prepare_request")
+                and hasattr(session, "get_adapter")):
+            raise ValueError("session must be a requests.Session, not {}"
+                             .format(utils.shorten(session)))
         self._options.settings.session = session
         return self
 
@@ -289,7 +301,7 @@ class _Client(object):
             self._requester = request.Requester(request.baseUrl(backend),
                                                 options.settings)
         else:
-            self._requester = backend
+            self._requester = _checkedRequester(backend)
         self.projectId = projectId
         self.projectToken = projectToken.strip()
         self._path = path
@@ -966,6 +978,14 @@ def fetchDeviceToken(userToken, projectId, deviceId, duration=None,
 def _requesterOf(backend):
     if backend is None or isinstance(backend, compat.TEXTS):
         return request.getRequester(backend)
+    return _checkedRequester(backend)
+
+
+def _checkedRequester(backend):
+    if not all(hasattr(backend, name)
+               for name in ("makeEndpoint", "get", "post")):
+        raise ValueError("backend must be a URL or a requester (makeEndpoint, "
+                         "get, post), not {}".format(utils.shorten(backend)))
     return backend
 
 

@@ -6,7 +6,9 @@ The name says what is right; the first line says what was wrong.
 from __future__ import absolute_import
 
 import collections
+import copy
 import datetime
+import pickle
 import threading
 
 from iobeam import errors, iobeam
@@ -111,6 +113,43 @@ class ResourcesTest(support.TestCase):
         # the ends were compared after rounding
         self.assertRaises(ValueError, query.Query(
             1, timeUnit=data.TimeUnit.MICROSECONDS).inTimeRange, 1700, 1300)
+
+
+    def test_a_store_can_be_copied_and_pickled(self):
+        # TypeError: cannot pickle a lock
+        client_ = client(FakeRequester())
+        store = client_.createDataStore(["a", "b"])
+        store.addRows([(1, {"a": 1}), (2, {"b": u"x"})])
+        for made in (copy.copy(store), copy.deepcopy(store),
+                     pickle.loads(pickle.dumps(store))):
+            self.assertEqual(store.rows(), made.rows())
+            made.add(3, {"a": 3})
+            self.assertEqual(4, len(store))
+            client(FakeRequester()).addDataStore(made)  # it is not tracked
+        store.clear()
+
+
+class BuilderTest(support.TestCase):
+    def test_what_is_no_flag_session_or_name_is_refused_at_once(self):
+        # True, an AttributeError in send(), and a 400 of the backend
+        builder = iobeam.ClientBuilder(1, validToken(1))
+        for setter, values_ in ((builder.compress, ("no", 0, None)),
+                                (builder.setSession, ("x", object(), 5)),
+                                (lambda name: builder.registerDevice("d", name),
+                                 (5, [], True)),
+                                (lambda name: builder.registerOrSetId("d", name),
+                                 (5, [], True))):
+            for value in values_:
+                self.assertRaises(ValueError, setter, value)
+
+    def test_what_is_no_backend_is_refused_at_build(self):
+        # AttributeError at the first request
+        for backend in (5, object(), [], FakeResponse(200)):
+            builder = iobeam.ClientBuilder(1, validToken(1)).setBackend(backend)
+            with self.assertRaisesRegex(ValueError, "URL or a requester"):
+                builder.build()
+            with self.assertRaisesRegex(ValueError, "URL or a requester"):
+                iobeam.makeQuery("token", iobeam.QueryReq(1), backend)
 
 
 class RequestsTest(support.TestCase):

@@ -61,6 +61,7 @@ class DeviceService(service.EndpointService):
         if deviceId is not None:
             utils.checkValidDeviceId(deviceId)
             body["device_id"] = deviceId
+        checkDeviceName(deviceName)
         if deviceName:
             body["device_name"] = deviceName
         req = self.requester().post(self.makeEndpoint("devices"))
@@ -87,6 +88,13 @@ class DeviceService(service.EndpointService):
             raise request.UnauthorizedError("Invalid credentials.", code,
                                             req.getApiErrors())
         self.raiseUnknownCodeError(req)
+
+
+def checkDeviceName(deviceName):
+    """Check that a device name is None or a string (ValueError)."""
+    if deviceName is not None and not isinstance(deviceName, compat.TEXTS):
+        raise ValueError("deviceName must be a string, not {}".format(
+            utils.shorten(deviceName)))
 
 
 def _registered(req, projectId):

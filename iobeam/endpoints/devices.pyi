@@ -9,6 +9,8 @@ __all__ = [
     "DeviceService", "DuplicateIdError", "DuplicateNameError",
 ]
 
+def checkDeviceName(deviceName: str | None) -> None: ...
+
 class DeviceService(EndpointService):
     def getTimestamp(self) -> int: ...
     def registerDevice(

@@ -467,13 +467,12 @@ class DataStore(object):
             raise ValueError("the number of rows must be an int greater than "
                              "0, not {}".format(utils.shorten(count)))
         table = self._table()
-        stores = []
-        for start in range(0, len(table), count):
-            store = DataStore(list(self._columns))
-            for row in table[start:start + count]:
-                store._cells.extend(row)
-            stores.append(store)
-        return stores
+        return [_storeOf(self._columns, table[start:start + count])
+                for start in range(0, len(table), count)]
+
+    def __reduce__(self):
+        # for copy and pickle: the rows, without the client that tracks them
+        return _storeOf, (self._columns, self._table())
 
     def clear(self):
         """Drop the rows that wait in memory.
@@ -586,3 +585,11 @@ def _checkedColumns(columns):
         raise ValueError("columns: {} stands there more than once; remove it"
                          .format(utils.shorten(compat.toNative(twice[0]))))
     return columns
+
+
+def _storeOf(columns, table):
+    """A new store that nobody tracks, of rows as `_table` has them."""
+    store = DataStore(list(columns))
+    for row in table:
+        store._cells.extend(row)
+    return store
