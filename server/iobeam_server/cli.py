@@ -39,6 +39,8 @@ def main() -> None:
         cli.main(prog_name="iobeam-server")
     except ServerError as error:
         fail(error.message)
+    except OSError as error:  # stdout on a full disk; a closed pipe ends in click
+        fail(str(error))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
     [
         ["project", "create", ""],
         ["project", "create", "x" * 257],
+        ["project", "create", "tab\tbed"],
         ["token", "--project", "9"],
         ["token", "revoke", "--project", "9"],
         ["token", "--project", "1", "--secret-file", "nowhere"],
@@ -81,6 +82,9 @@ def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
         ["check", "--database", "sqlite:///nowhere.db"],
         ["project", "list", "--database", "nonsense"],
         ["project", "list", "--database", "mysql://u:hush@h/x"],
+        ["project", "list", "--database", "postgresql://u:hush@127.0.0.1:1/x"],
+        ["project", "list", "--database", "postgresql://u:hush@[::1/x"],
+        ["project", "list", "--database", "postgresql://u:hush@h:port/x"],
         ["project", "list", "--database", "sqlite:////no/such/folder/x.db"],
         ["serve", "--host", "no such host", "--port", "0"],
         ["serve", "--cors", "https://a.org/path", "--port", "0"],

@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -187,25 +189,63 @@ def test_imports_go_on_beside_long_works(
 
 
 @pytest.mark.usefixtures("environment", "store")
-def test_points_in_and_out(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+def test_points_in_and_out(monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("time,a,b,c\n1,1,-,x\n2,,2,7\n")
     command = ["import", "in.csv", "--project", "1", "--device", "d", "--timefmt", "sec"]
     assert run(monkeypatch, *command, "--null", "-", "--type", "c=string") == 0
-    assert out(capsys) == "4 points of 3 series imported"
+    assert out(capfd) == "4 points of 3 series imported"
     options = ["--device", "d", "--series", "a"]
     expected = "project_id,device_id,name,time,value\n1,d,a,1000000,1\n"
     assert run(monkeypatch, "export", "--project", "1", *options) == 0
-    assert capsys.readouterr().out == expected
+    assert capfd.readouterr().out == expected
     assert run(monkeypatch, "export", "--project", "1", *options, "--output", "a.csv") == 0
     assert (tmp_path / "a.csv").read_text() == expected
     assert not list(tmp_path.glob("*.part*"))
     assert run(monkeypatch, "export", "--project", "1", "--format", "json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capfd.readouterr().out)
     assert {s["name"]: [p["value"] for p in s["data"]] for s in found["result"]} == {
         "a": [1],
         "b": [2],
         "c": ["x", "7"],
     }
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.usefixtures("environment", "store")
+@pytest.mark.parametrize("command", [["export", "--project", "1"], ["project", "list"]])
+def test_a_full_disk_is_one_line_and_a_code(command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "iobeam_server", *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=WAIT_S,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert re.fullmatch("iobeam-server: .*No space left on device\n", done.stderr)
+
+
+def test_a_password_is_asked_for_twice_on_a_terminal(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "iobeam_server", "user", "create", "ann@example.org"],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, cwd=tmp_path, text=True,
+        start_new_session=True,
+    ) as child, open(ours, "r+b", buffering=0) as terminal:  # fmt: skip
+        os.close(theirs)
+        try:
+            seen = b""
+            for times in (1, 2):
+                while seen.count(b": ") < times:
+                    seen += terminal.read(1_024)
+                terminal.write(b"pw\n")
+            printed = child.communicate(timeout=WAIT_S)[0]
+        finally:
+            child.kill()
+    assert (child.returncode, printed) == (0, "1\n")
+    assert b"pw" not in seen, "not echoed"
+    with contextlib.closing(open_storage(f"sqlite:///{tmp_path}/iobeam-server.db", Config())) as db:
+        found = db.credentials("ann@example.org")
+    assert found is not None
+    assert Passwords().verify(found[1], b"pw")
 
 
 @pytest.mark.usefixtures("environment")

@@ -118,5 +118,6 @@ def opened(database: str, create: bool = False) -> Iterator[Storage]:
 
 
 def fail(message: str) -> NoReturn:
-    click.echo(f"iobeam-server: {message}", err=True)
+    """Say in one line why, and end; messages of PostgreSQL have several."""
+    click.echo(f"iobeam-server: {' '.join(message.split())}", err=True)
     sys.exit(1)

@@ -63,8 +63,9 @@ def export_command(
 def _target(path: Optional[str]) -> Iterator[BinaryIO]:
     """Give stdout, or a file that appears when it is whole."""
     if path is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        # not sys.stdout.buffer: what a full disk leaves in it would fail again at exit
+        with open(sys.stdout.fileno(), "wb", closefd=False) as file:
+            yield file
         return
     part = f"{path}.part-{os.getpid()}"
     try:

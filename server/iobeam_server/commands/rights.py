@@ -9,6 +9,7 @@ from typing import Optional
 import click
 
 from iobeam_server import accounts
+from iobeam_server.api.ids import check_text
 from iobeam_server.backend import issue_token
 from iobeam_server.commands.common import (
     database_option,
@@ -20,9 +21,8 @@ from iobeam_server.commands.common import (
     secret_file_option,
 )
 from iobeam_server.config import Config
-from iobeam_server.errors import ConfigError, NotFound
+from iobeam_server.errors import NotFound
 
-MAX_PROJECT_NAME_CHARS = 256
 INVITE_LIFE = "7d"
 
 
@@ -36,8 +36,7 @@ def project() -> None:
 @database_option
 def project_create(name: str, database: str) -> None:
     """Create a project; prints its id last."""
-    if not name.strip() or len(name) > MAX_PROJECT_NAME_CHARS:
-        raise ConfigError(f"a project name has 1 to {MAX_PROJECT_NAME_CHARS} characters")
+    check_text("project name", name)
     with opened(database, create=True) as store:
         click.echo(store.create_project(name, int(time.time())).project_id)
 

@@ -39,7 +39,10 @@ def open_storage(url: str, config: Config, create: bool = True) -> Storage:
             raise ConfigError(
                 f"PostgreSQL needs a driver ({error}): pip install 'iobeam-server[postgres]'"
             ) from None
-        return PostgresStorage(url, connections=config.database_connections)
+        try:
+            return PostgresStorage(url, connections=config.database_connections)
+        except ConfigError as error:  # libpq repeats a URL it cannot read, password and all
+            raise ConfigError(error.message.replace(url, shown(url))) from None
     raise ConfigError(
         f"database {shown(url)!r}: write sqlite:///path/to/file.db or postgresql://host/database"
     )
