@@ -124,13 +124,16 @@ class Spool(object):
         """Returns what it wrote: {id: left}, number of refused rows."""
         settled, refused = dict(self._settled), len(self._refused)
         for id, left in settled.items():
-            if left is None:
-                connection.execute("DELETE FROM chunks WHERE id = ?", (id,))
-            else:
+            change, values = "DELETE FROM chunks", ()
+            if left is not None:
                 encoded = spoolfile.encoded(left)
-                connection.execute(
-                    "UPDATE chunks SET rows = ?, bytes = ?, crc = ?, body = ? "
-                    "WHERE id = ?", encoded[3:6] + encoded[7:] + (id,))
+                change = "UPDATE chunks SET rows = ?, bytes = ?, crc = ?, body = ?"
+                values = encoded[3:6] + encoded[7:]
+            # An index that is damaged finds nothing, and says nothing: what
+            # was accepted would be sent for ever.
+            for where in (" WHERE id = ?", " WHERE +id = ?"):
+                if connection.execute(change + where, values + (id,)).rowcount:
+                    break
         self._insertRejected(connection, self._refused[:refused])
         return settled, refused
 
@@ -248,10 +251,14 @@ class Spool(object):
 
     def _chunks(self, connection, projectId, last):
         cursor = connection.execute(
-            "SELECT {} FROM chunks WHERE project_id = ? AND seq <= ? "
-            "ORDER BY seq".format(spoolfile.CHUNK_FIELDS), (projectId, last))
+            "SELECT {} FROM chunks WHERE project_id = ? ORDER BY seq".format(
+                spoolfile.CHUNK_FIELDS), (projectId,))
         for row in cursor:
             chunk = spoolfile.decoded(row)
+            # Here, not in the query: the place that a damaged page seems to
+            # hold would end it unseen.
+            if chunk.seq > last:
+                return
             if chunk.id in self._settled:
                 chunk = self._settled[chunk.id]
             if chunk is not None:
@@ -261,8 +268,14 @@ class Spool(object):
         """Return the place of the last chunk in the queue, 0 for none."""
         if self.isEmpty():
             return 0
-        return self._read(lambda connection: connection.execute(
-            "SELECT coalesce(max(seq), 0) FROM chunks").fetchone()[0])
+        def select(connection):
+            row = connection.execute(
+                "SELECT {} FROM chunks ORDER BY seq DESC LIMIT 1".format(
+                    spoolfile.CHUNK_FIELDS)).fetchone()
+            # the whole row, for its checksum: half a page reads as place 0
+            return 0 if row is None else spoolfile.decoded(row).seq
+
+        return self._read(select)
 
     def count(self, projectId):
         """Return the rows that wait: (of this project, of others)."""
@@ -344,8 +357,9 @@ class Spool(object):
             return True
         # A change within the same tick of the clock would look the same.
         isSteady = abs(time.time() - seen[1]) > _STEADY_SECONDS
+        # by the table's own order: an index may be damaged unseen
         empty = self._read(lambda connection: connection.execute(
-            "SELECT 1 FROM chunks LIMIT 1").fetchone() is None)
+            "SELECT seq FROM chunks ORDER BY seq LIMIT 1").fetchone() is None)
         self._emptyAt = seen if empty and isSteady else None
         return empty
 
@@ -368,7 +382,7 @@ class Spool(object):
                         with _suppressed():
                             connection.execute("ROLLBACK")
                         raise
-            except sqlite3.Error:
+            except spoolfile.ERRORS:
                 if place == spoolfile.inode(self.file):
                     raise
                 return False, None
@@ -397,7 +411,7 @@ class Spool(object):
         while True:
             try:
                 return work()
-            except sqlite3.Error as error:
+            except spoolfile.ERRORS as error:
                 # 2.7 does not try again when another process makes the tables
                 isSchema = "schema has changed" in str(error)
                 if tries == _MAX_TRIES or not (isSchema
@@ -446,5 +460,5 @@ def _suppressed():
     """A clean-up that must not replace the first error."""
     try:
         yield
-    except sqlite3.Error:
+    except spoolfile.ERRORS:
         pass

@@ -57,7 +57,7 @@ def mend(file, error, isSure):
                                        aside + "-journal")
                 compat.replaceFile(fresh, file)
             compat.fsyncFolder(folder)
-        except (EnvironmentError, sqlite3.Error) as failure:
+        except (EnvironmentError,) + spoolfile.ERRORS as failure:
             raise SpoolError("the disk buffer {} is corrupt ({}) and "
                              "cannot be mended: {}".format(
                                  file, error, failure))
@@ -82,7 +82,7 @@ def _writeLock(file):
     try:
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
+        except spoolfile.ERRORS as error:
             if not spoolfile.isCorruption(error):
                 raise
         yield
@@ -101,7 +101,7 @@ def _isBroken(file):
             spoolfile.checkRejected(row)
         checked = connection.execute("PRAGMA integrity_check").fetchone()[0]
         return checked != "ok"
-    except sqlite3.Error as error:
+    except spoolfile.ERRORS as error:
         if not spoolfile.isCorruption(error):
             raise
         return True
@@ -131,7 +131,7 @@ def _rescue(sources, fresh):
                             row).rowcount
                     except sqlite3.IntegrityError:
                         continue  # a gap where none can be
-                    except sqlite3.Error as error:
+                    except spoolfile.ERRORS as error:
                         if not spoolfile.isCorruption(error):
                             raise
                         continue
@@ -179,7 +179,7 @@ def _readable(file, table, fields):
         try:
             for row in connection.execute(sql.format(fields, table), values):
                 found.append(row)
-        except sqlite3.Error as error:
+        except spoolfile.ERRORS as error:
             if not spoolfile.isCorruption(error):
                 raise
             return found, False

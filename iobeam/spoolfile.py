@@ -17,6 +17,9 @@ from iobeam.utils import compat
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0  # wait for another process's transaction of some ms
 
+# What SQLite raises; over a damaged schema also while its message is decoded.
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
 # Small, so that a damaged page takes few rows with it and that the pages of
 # an empty file are few bytes.
 PAGE_BYTES = 1024
@@ -172,6 +175,8 @@ def malformed():
 
 def isCorruption(error):
     """SQLITE_CORRUPT and SQLITE_NOTADB, which old Pythons tell by text only."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     said = str(error).lower()
     return any(words in said for words in (
         "malformed", "not a database", "encrypted", "no such table",
