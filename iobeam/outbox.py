@@ -124,6 +124,7 @@ class Outbox(object):
             store._lock = threading.Lock()
             lost += store._rowCount()
             store.clear()
+        self._addedBefore -= lost  # so that what was added adds up here too
         return lost
 
     def pause(self):

@@ -178,7 +178,8 @@ def isCorruption(error):
     if isinstance(error, UnicodeDecodeError):
         return True
     said = str(error).lower()
-    return any(words in said for words in (
+    # 3.6 leaves a message out that it cannot decode: `repair` looks at the file
+    return not said or any(words in said for words in (
         "malformed", "not a database", "encrypted", "no such table",
         "no such column", "has no column", "corrupt", "could not decode"))
 

@@ -25,7 +25,7 @@ _MIN_INT, _MAX_INT = values.MIN_INT, values.MAX_INT
 # values), so that taking the first rows off never moves a long list.
 _BLOCK_CELLS = 25000
 
-# From Python 3.7 on the client hears of a fork; before, `add` has to look.
+# From Python 3.7 on the client hears of a fork; before, a store has to look.
 _WATCHES_PID = not hasattr(os, "register_at_fork")
 
 
@@ -314,9 +314,7 @@ class DataStore(object):
             ValueError: an argument is not as above; nothing was added.
         """
         if _WATCHES_PID:
-            tracker = self._tracker  # another thread may close the client
-            if tracker is not None:
-                tracker.checkFork()
+            self._checkFork()
         if type(timestamp) is int and _MIN_MSEC <= timestamp <= _MAX_MSEC:
             usec = timestamp * 1000
         else:
@@ -344,9 +342,7 @@ class DataStore(object):
             ValueError: one of them cannot be added; nothing was.
         """
         if _WATCHES_PID:
-            tracker = self._tracker  # another thread may close the client
-            if tracker is not None:
-                tracker.checkFork()
+            self._checkFork()
         try:
             rows = iter(rows)
         except TypeError:
@@ -379,6 +375,11 @@ class DataStore(object):
             ValueError: there are no times, or a row cannot be added.
         """
         self.addRows(table.rowsOf(df, timeColumn))
+
+    def _checkFork(self):
+        tracker = self._tracker  # another thread may close the client
+        if tracker is not None:
+            tracker.checkFork()
 
     def _grew(self):
         tracker = self._tracker
@@ -496,11 +497,15 @@ class DataStore(object):
             list(self._columns), self._rowCount())
 
     def _rowCount(self):
+        if _WATCHES_PID:
+            self._checkFork()
         with self._lock:
             return (sum(len(rows) for rows in self._held)
                     + len(self._cells) // (self._width + 1))
 
     def _table(self):
+        if _WATCHES_PID:
+            self._checkFork()
         with self._lock:
             parts = list(self._held) + [Rows(None, self._columns, self._cells)]
             return [row for part in parts for row in part.table()]
