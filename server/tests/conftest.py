@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,11 @@ def live(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Live]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say it once and last: half of a suite that was skipped is easily overlooked."""
-    if missing() is not None:
-        terminalreporter.write_line(f"Skipped the tests on PostgreSQL: {missing()}", yellow=True)
+    """Say it last, and how to mend it: half of a suite that was skipped is easily overlooked."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason, count in Counter(report.longrepr[2] for report in skipped).items():
+        shown = reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason
+        terminalreporter.write_line(f"Skipped {count}: {shown}", yellow=True)
 
 
 @pytest.fixture(scope="session")
