@@ -1,6 +1,7 @@
 """The documentation does what it says: its snippets run, its names exist."""
 from __future__ import absolute_import
 
+import __future__
 import io
 import logging
 import os
@@ -55,7 +56,7 @@ class SnippetsTest(unittest.TestCase):
         names["print"] = lambda *_: None
         for number, snippet in enumerate(snippetsOf(name), 1):
             exec(compile(snippet, "{} snippet {}".format(name, number),
-                         "exec"), names)
+                         "exec", __future__.print_function.compiler_flag), names)
         return names
 
     def storedSeries(self):

@@ -133,7 +133,10 @@ class Channel(object):
         # A forked child must not share its parent's sockets.
         if self._pid != os.getpid():
             with self._lock:
-                self._session = self._settings.session or _makeSession()
+                own = self._settings.session
+                if own is not None and self._pid is not None:
+                    own.close()  # this process's ends of its connections
+                self._session = own or _makeSession()
                 self._pid = os.getpid()
         return self._session
 

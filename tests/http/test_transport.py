@@ -253,19 +253,23 @@ class WireTest(TransportCase):
 
     @unittest.skipUnless(hasattr(os, "fork"), "no fork")
     def test_a_forked_child_opens_its_own_connection(self):
-        channel = self.channel()
-        self.post(channel)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                code = self.post(channel).status_code != 404
-            finally:
-                os._exit(code)
-        self.assertEqual(os.waitpid(child, 0)[1], 0)
-        self.post(channel)
-        self.assertEqual([found.connection for found in self.server.requests],
-                         [1, 2, 1])
+        # an own session as well: its child wrote into the parent's socket
+        session = self.enter(contextlib.closing(requests.Session()))
+        for channel, expected in ((self.channel(), [1, 2, 1]),
+                                  (self.channel(session=session), [3, 4, 3])):
+            del self.server.requests[:]
+            self.post(channel)
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    code = self.post(channel).status_code != 404
+                finally:
+                    os._exit(code)
+            self.assertEqual(os.waitpid(child, 0)[1], 0)
+            self.post(channel)
+            self.assertEqual(expected, [found.connection for found
+                                        in self.server.requests])
 
     def test_closed_channels_leave_no_socket(self):
         self.post()  # what stays open after the first request stays for good
