@@ -133,8 +133,7 @@ class TokenKeeper(object):
             return str(error)
         if new.strip() == old:
             return "it is the same token again"
-        if not self._isUsable(new) and (
-                self._isUsable(old) or _expiryOf(new) <= _expiryOf(old)):
+        if self._isUsable(old) and not self._isUsable(new):
             return "the new one has expired already"
         return None
 

@@ -158,7 +158,7 @@ class ProjectTest(KeeperTest):
 
 
 BROKEN = [None, "", " \n", 5, {}, [], b"", "garbage", "<html></html>",
-          tokenUntil(support.FAR, pid=2), tokenUntil(1), makeToken([1]),
+          tokenUntil(support.FAR, pid=2), makeToken([1]),
           makeToken({"pid": 1, "exp": "never"}),
           errors.UnauthorizedCodeError("no", 401),
           errors.UnauthorizedCodeError("no", 403),
@@ -183,6 +183,19 @@ class RefusedRefreshTest(KeeperTest):
                 self.assertEqual([], self.saved)
                 self.assertIn("the old one is used on", messages[0])
                 self.assertNotIn(old, messages[0])
+
+    def test_one_that_has_expired_is_no_use_while_the_old_one_has_not(self):
+        with at(NOW), self.warnings(count=1):
+            self.keeper(tokenUntil(NOW + 60), tokenUntil(NOW - 60)).check()
+        self.assertEqual([], self.adopted)
+
+    def test_by_a_clock_to_which_both_have_expired_the_new_one_is_used(self):
+        # or the clock is right, and the tokens are those of an old test suite
+        for exp in (NOW, NOW + 1, NOW - 1):
+            new = tokenUntil(exp, n=1)
+            with at(NOW + 5000 * DAY), self.warnings(count=0):
+                self.keeper(tokenUntil(NOW), new).check()
+            self.assertEqual(new, self.adopted[-1])
 
     def test_the_same_one_again_brings_nothing(self):
         old = tokenUntil(NOW)
