@@ -36,7 +36,7 @@ _Shown = tuple[int, Optional[Value]]  # time in us, value
 Found = Iterator[tuple[Series, Iterator[_Shown]]]
 
 
-class _Point(msgspec.Struct):
+class _Point(msgspec.Struct, gc=False):
     time: Union[int, dict[str, int]]
     value: Optional[Value]
 
@@ -180,24 +180,30 @@ def as_json(project_id: int, timefmt: str, found: Found) -> Iterator[bytes]:
             else:
                 yield b","
             is_first = False
-            shown = [_Point(queries.format_time(t, timefmt), v) for t, v in chunk]
-            yield msgspec.json.encode(shown)[1:-1]
+            yield msgspec.json.encode(_as_points(chunk, timefmt))[1:-1]
         if not is_first:
             yield b"]}"
     yield b'],"timefmt":' + msgspec.json.encode(timefmt) + b"}"
 
 
+def _as_points(chunk: list[_Shown], timefmt: str) -> list[_Point]:
+    unit = queries.SHOWN_US.get(timefmt)
+    if unit is None:
+        return [_Point(queries.format_time(time, timefmt), value) for time, value in chunk]
+    return [_Point(time // unit, value) for time, value in chunk]  # no call for each point
+
+
 def as_csv(project_id: int, timefmt: str, found: Found) -> Iterator[bytes]:
     """Yield the lines of an answer in CSV, many at a time."""
-    rows = (
-        [
-            project_id,
-            series.device_id,
-            series.name,
-            csvs.time_of(time, timefmt),
-            csvs.value_of(value),
-        ]
-        for series, points in found
-        for time, value in points
-    )
-    return csvs.lines(["project_id", "device_id", "name", "time", "value"], rows)
+    yield csvs.line(["project_id", "device_id", "name", "time", "value"])
+    for series, points in found:
+        start = csvs.line([project_id, series.device_id, series.name])[:-1].decode()
+        while chunk := list(islice(points, PIECE_POINTS)):
+            if series.kind is Kind.TEXT:
+                values = [csvs.quoted(csvs.value_of(value)) for _, value in chunk]
+            else:
+                values = [csvs.value_of(value) for _, value in chunk]
+            times = csvs.times_of([time for time, _ in chunk], timefmt)
+            yield "".join(
+                [f"{start},{time},{value}\n" for time, value in zip(times, values)]
+            ).encode()

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Optional
 
 import psycopg
@@ -348,6 +349,9 @@ class PostgresStorage(Storage):
         return [Series(row[0], row[1], row[2], Kind(row[3])) for row in rows]
 
     def points(self, series: Series, selection: Selection) -> Iterator[Point]:
+        return chain.from_iterable(self._points(series, selection))  # no frame for each point
+
+    def _points(self, series: Series, selection: Selection) -> Iterator[list[Point]]:
         with self._answering() as connection:
             yield from postgres_read.points(connection, series, selection)
 

@@ -12,6 +12,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Optional
 
 from iobeam_server.aggregates import Bucket
@@ -305,6 +306,9 @@ class SqliteStorage(Storage):
         return [Series(row[0], row[1], row[2], Kind(row[3])) for row in rows]
 
     def points(self, series: Series, selection: Selection) -> Iterator[Point]:
+        return chain.from_iterable(self._points(series, selection))  # no frame for each point
+
+    def _points(self, series: Series, selection: Selection) -> Iterator[list[Point]]:
         with self._reading() as connection:
             yield from sqlite_read.points(connection, series, selection)
 

@@ -14,8 +14,10 @@ from iobeam_server.storage.base import Point, Selection, Series
 FETCH_ROWS = 2_000  # rows in memory at once while an answer is written
 
 
-def points(connection: sqlite3.Connection, series: Series, selection: Selection) -> Iterator[Point]:
-    """Yield the selected points, ascending; the limit keeps the last ones."""
+def points(
+    connection: sqlite3.Connection, series: Series, selection: Selection
+) -> Iterator[list[Point]]:
+    """Yield the selected points, ascending, many at a time; the limit keeps the last ones."""
     if selection.filters_values and series.kind is not Kind.NUMBER:
         return
     where, values = _where(series, selection)
@@ -28,9 +30,9 @@ def points(connection: sqlite3.Connection, series: Series, selection: Selection)
         values.append(min(selection.limit, INT64_MAX))
     for rows in _fetched(connection.execute(sql, values)):
         if series.kind is Kind.BOOLEAN:
-            yield from ((time, bool(value)) for time, value in rows)
+            yield [(time, bool(value)) for time, value in rows]
         else:
-            yield from rows
+            yield rows
 
 
 def buckets(
