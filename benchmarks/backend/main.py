@@ -1,17 +1,17 @@
-"""`python -m benchmarks server`: measure the backend."""
+"""`python -m benchmarks server | query | soak`: measure the backend."""
 import argparse
 import platform
 import os
 import sys
 import tempfile
 
-COMMANDS = ("server",)
+COMMANDS = ("server", "query", "soak")
 
 
 def main(arguments):
     chosen = _parser().parse_args(arguments)
     try:
-        from benchmarks.backend import engines, throughput
+        from benchmarks.backend import engines, query, soak, throughput
     except ImportError as error:
         sys.exit("the backend's environment is needed ({}): make .venv/ready".format(error))
     print("{} {} on {}, {} cores, load {:.1f}".format(
@@ -25,8 +25,13 @@ def main(arguments):
             else:
                 found.append(engine)
         try:
-            isReached = throughput.measure(
-                found, folder, chosen.rounds, chosen.rows, chosen.rows_at_once)
+            if chosen.command == "server":
+                isReached = throughput.measure(
+                    found, folder, chosen.rounds, chosen.rows, chosen.rows_at_once)
+            elif chosen.command == "query":
+                isReached = query.measure(found, chosen.rounds, chosen.points)
+            else:
+                isReached = soak.measure(found, chosen.seconds)
         finally:
             for engine in found:
                 engine.close()
@@ -40,7 +45,12 @@ def _parser():
     server.add_argument("--rounds", type=int, default=5)
     server.add_argument("--rows", type=int, default=160000, help="of each measurement")
     server.add_argument("--rows-at-once", type=int, default=4000, help="in a request")
-    for command in (server,):
+    query = commands.add_parser("query", help="one day of one series out of many points")
+    query.add_argument("--rounds", type=int, default=5)
+    query.add_argument("--points", type=int, default=10000000)
+    soak = commands.add_parser("soak", help="8 clients for a minute: is all of it there?")
+    soak.add_argument("--seconds", type=int, default=60)
+    for command in (server, query, soak):
         command.add_argument("--engine", action="append", choices=("sqlite", "postgres"),
                              help="both if not given")
     return parser

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -137,6 +138,10 @@ class Job:
     def begin(self):
         self._child.stdin.write("go\n")
         self._child.stdin.flush()
+
+    def isDone(self, timeoutSeconds):
+        """Tell whether the result is there, after waiting for it that long at most."""
+        return bool(select.select([self._child.stdout], [], [], timeoutSeconds)[0])
 
     def result(self):
         return json.loads(self._child.stdout.readline())
