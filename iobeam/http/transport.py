@@ -39,6 +39,7 @@ _USER_AGENT = "iobeam python"
 _COMPRESSED_FROM = 1024  # bytes; below, gzip saves less than a packet
 _GZIP_LEVEL = 1  # two thirds of the size go at a tenth of the CPU of level 9
 _GZIP_FORMAT = 31  # zlib's wbits for a gzip header and trailer
+_MAX_ANSWER = 256 * 1024 * 1024  # bytes; an endless one must not fill the memory
 _PIECE = 16384  # bytes written under one time-out
 _HEADER_VALUE = re.compile("[\\x20-\\x7e\\t]*\\Z")
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -305,11 +306,23 @@ def _readToEnd(response):
             requests up to 2.31 takes for a whole answer.
     """
     try:
-        # What `response.content` does, less a generator and a second read.
-        response._content = response.raw.read(decode_content=True)
-        response._content_consumed = True
         announced = response.headers.get("Content-Length", "")
-        if (re.match(r"[0-9]+\Z", announced) and response.status_code not in (204, 304)
+        if not re.match(r"[0-9]{1,18}\Z", announced):
+            announced = None
+        elif int(announced) > _MAX_ANSWER:  # http.client would make room for it
+            raise requests.ConnectionError("the answer is to be {} bytes long, "
+                                           "which is more than {}".format(
+                                               announced, _MAX_ANSWER))
+        # What `response.content` does, less a generator and a second read.
+        try:
+            response._content = response.raw.read(decode_content=True)
+        except (MemoryError, OverflowError, ValueError) as error:
+            # of chunks that are said to be larger than memory
+            raise requests.ConnectionError("the answer cannot be read: {}: {}"
+                                           .format(type(error).__name__,
+                                                   error))
+        response._content_consumed = True
+        if (announced and response.status_code not in (204, 304)
                 and response.raw.tell() < int(announced)):
             raise requests.ConnectionError("the answer ended after {} of {} "
                                            "bytes".format(response.raw.tell(),
@@ -374,6 +387,7 @@ class _DeadlineReader(io.RawIOBase):
         self._file = sock.makefile("rb", 0)
         self._socket = self._file._sock if compat.PY2 else sock
         self._tail = b""
+        self._count = 0
         self.sawHeaders = self.sawEnd = False
 
     def readable(self):
@@ -389,6 +403,10 @@ class _DeadlineReader(io.RawIOBase):
                     continue
                 raise
             break
+        self._count += count
+        if self._count > _MAX_ANSWER:
+            raise socket.error(errno.EMSGSIZE, "the answer is longer than {} "
+                               "bytes".format(_MAX_ANSWER))
         if count == 0:
             self.sawEnd = True
         elif not self.sawHeaders:

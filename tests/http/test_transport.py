@@ -528,6 +528,48 @@ class DeadlineTest(TransportCase):
         with rawServer(endless) as url:
             self.within(url=url)
 
+    def test_lengths_that_cannot_be_are_no_answer_and_no_crash(self):
+        # MemoryError, OverflowError and ValueError came out of send()
+        heads = [b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\nabc"
+                 for size in (b"FFFFFFFFFFFF", b"F" * 20, b"F" * 5000, b"zz",
+                              b"-5", b"")]
+        heads += [b"Content-Length: " + length + b"\r\n\r\nabc"
+                  for length in (b"9" * 12, b"9" * 30, b"9" * 5000, b"-5",
+                                 b"zz", b"+5", b"3, 9")]
+        with rawServer(lambda number: b"HTTP/1.1 200 OK\r\n"
+                       + heads[number]) as url:
+            for head in heads:
+                try:
+                    with calls.Call(timeout=5):
+                        response = self.post(url=url)
+                except request.ConnectionError:
+                    continue
+                self.assertEqual(b"abc", response.content, head)
+
+    def test_an_endless_answer_does_not_fill_the_memory(self):
+        sent = []
+
+        def endless(number):
+            head = (b"Content-Length: 99999999999\r\n\r\n",
+                    b"Transfer-Encoding: chunked\r\n\r\n", b"\r\n")
+            yield b"HTTP/1.1 200 OK\r\n" + head[number]
+            while True:
+                sent.append(number)
+                yield b"8000\r\n" + b" " * 0x8000 + b"\r\n"
+
+        before = transport._MAX_ANSWER
+        transport._MAX_ANSWER = 3000000
+        try:
+            with rawServer(endless) as url:
+                for _ in range(3):
+                    with calls.Call(timeout=9):
+                        error, seconds = self.fails(self.post, url=url)
+                    self.assertIsInstance(error, request.ConnectionError)
+                    self.assertLess(seconds, 5)
+        finally:
+            transport._MAX_ANSWER = before
+        self.assertLess(len(sent) * 0x8000, 3 * 12000000)
+
     def test_slow_accept(self):
         self.server.acceptDelay = 30
         self.within()
