@@ -315,7 +315,10 @@ def _readToEnd(response):
                                                announced, _MAX_ANSWER))
         # What `response.content` does, less a generator and a second read.
         try:
-            response._content = response.raw.read(decode_content=True)
+            response._content = (
+                _readDecoded(response.raw)
+                if "Content-Encoding" in response.headers
+                else response.raw.read(decode_content=True))
         except (MemoryError, OverflowError, ValueError) as error:
             # of chunks that are said to be larger than memory
             raise requests.ConnectionError("the answer cannot be read: {}: {}"
@@ -330,6 +333,18 @@ def _readToEnd(response):
     except BaseException:
         response.close()
         raise
+
+
+def _readDecoded(raw):
+    """Read a compressed answer piece by piece: a small one may hold a lot."""
+    parts, size = [], 0
+    for part in raw.stream(_PIECE, decode_content=True):
+        size += len(part)
+        if size > _MAX_ANSWER:
+            raise requests.ConnectionError("the answer is longer than {} bytes"
+                                           .format(_MAX_ANSWER))
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _isWrongCertificate(error):

@@ -546,6 +546,41 @@ class DeadlineTest(TransportCase):
                     continue
                 self.assertEqual(b"abc", response.content, head)
 
+    def test_a_small_answer_that_holds_a_lot_does_not_fill_the_memory(self):
+        bomb = transport._gzip(b" " * 30000000)
+        self.assertLess(len(bomb), 200000)
+        self.server.script((0, 200, {"Content-Encoding": "gzip"}, bomb))
+        before = transport._MAX_ANSWER
+        transport._MAX_ANSWER = 3000000
+        try:
+            error, _ = self.fails(self.post)
+        finally:
+            transport._MAX_ANSWER = before
+        self.assertIn("longer than 3000000", str(error))
+
+    def test_compressed_answers_are_read(self):
+        text = b'{"a": [' + b"1, " * 60000 + b"2]}"
+        packed = transport._gzip(text)
+        chunks = b"".join(
+            b"%x\r\n" % len(packed[k:k + 99]) + packed[k:k + 99] + b"\r\n"
+            for k in range(0, len(packed), 99)) + b"0\r\n\r\n"
+        channel = self.channel()
+        for _ in range(2):
+            self.server.script((0, 200, {"Content-Encoding": "gzip"}, packed))
+            self.assertEqual(text, self.post(channel).content)
+        self.assertEqual(1, self.server.connections)
+        for body in (chunks, chunks[:-60]):
+            with rawServer(lambda _: b"HTTP/1.1 200 OK\r\nContent-Encoding: "
+                           b"gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+                           + body) as url:
+                if body == chunks:
+                    self.assertEqual(text, self.post(url=url).content)
+                else:
+                    self.fails(self.post, url=url)
+        for broken in (b"no gzip", packed[:20] + b"x" * 20 + packed[40:]):
+            self.server.script((0, 200, {"Content-Encoding": "gzip"}, broken))
+            self.fails(self.post)
+
     def test_an_endless_answer_does_not_fill_the_memory(self):
         sent = []
 
