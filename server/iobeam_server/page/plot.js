@@ -23,6 +23,7 @@ export class Plot {
   #reporter;
   #track = null;
   #end = () => {};
+  #shownLatest = ""; // what the table holds
   #saving = null; // AbortController of a download under way
 
   constructor() {
@@ -59,6 +60,7 @@ export class Plot {
     byId("chart").setAttribute("aria-label", "No chart yet");
     byId("latest").hidden = true;
     byId("rows").replaceChildren();
+    this.#shownLatest = "";
     setText(byId("readout"), "");
   }
 
@@ -128,9 +130,14 @@ export class Plot {
     const details = byId("latest");
     if (details.hidden) details.open = isAllThereIs;
     details.hidden = false;
+    const shown = JSON.stringify(latest);
+    if (shown === this.#shownLatest) return; // a text that somebody scrolls through stays in place
+    this.#shownLatest = shown;
     const rows = latest.map((point) => {
       const row = make("tr");
-      row.append(make("td", stampUs(point.time)), make("td", value(point.value)));
+      const cell = make("td");
+      cell.append(make("div", value(point.value))); // which scrolls: a text may be a whole log
+      row.append(make("td", stampUs(point.time)), cell);
       return row;
     });
     byId("rows").replaceChildren(...rows.reverse());

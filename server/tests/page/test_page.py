@@ -393,6 +393,29 @@ def assert_no_sideways_scrolling(visit: Any) -> None:
     assert wide <= shown
 
 
+def test_long_text_takes_a_few_lines_and_stays_where_it_was_scrolled_to(
+    phone: Any, live: Live
+) -> None:
+    visit = phone
+    end = now_us()
+    live.send(["time", "log"], [[end, "line\n" * 500 + "x" * 5_000], [end - S, "short"]])
+    visit.sign_in()
+    visit.wait_for("#rows td", "short")
+    assert_no_sideways_scrolling(visit)
+    text = visit.page.locator("#rows div").first
+    assert text.bounding_box()["height"] < 150
+    time_of_short = visit.page.locator("#rows tr:last-child td").first
+    assert time_of_short.bounding_box()["height"] < 60  # two lines: day and time
+    assert text.evaluate("(e) => { e.scrollTop = 1000; return e.scrollTop; }") == 1_000
+    with visit.page.expect_response("**/v1/exports/1/dev-1/log?*") as followed:
+        pass
+    followed.value.finished()
+    visit.wait_for("#series small", "seconds ago")
+    assert text.evaluate("(e) => e.scrollTop") == 1_000
+    live.send(["time", "log"], [[end + S, "newer"]])
+    visit.wait_for("#rows tr:first-child", "newer")
+
+
 def test_name_that_no_address_can_hold_has_no_csv(visit: Any, live: Live) -> None:
     live.send(["time", ".."], rows(3))
     visit.sign_in()
