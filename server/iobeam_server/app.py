@@ -106,6 +106,16 @@ class AccessLog:
             access_log.info("%s %s %s %s %sms", *answered.values(), extra={"fields": answered})
 
 
+class NoNul:
+    """Falcon middleware: no NUL in path and query; PostgreSQL has no text that holds one."""
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
+    ) -> None:
+        if "\0" in req.path or "\0" in req.query_string or "%00" in req.query_string:
+            raise errors.BadRequest("path or query holds a NUL character")
+
+
 def create_app(
     store: Storage,
     writer: Writer,
@@ -122,6 +132,7 @@ def create_app(
     if config.cors_origins:
         app.add_middleware(Cors(config.cors_origins))
     app.add_middleware(AccessRules(store, signer, config.host in LOOPBACK))
+    app.add_middleware(NoNul())  # after the rules: a stranger learns of his token first
     app.req_options.strip_url_path_trailing_slash = True
     for template, resource in _routes(store, writer, signer, config, clock, metrics).items():
         app.add_route(template, resource)

@@ -20,6 +20,7 @@ ON_EVERY_ENGINE = {
     "test_clients",
     "test_devices",
     "test_imports",
+    "test_limits",
     "test_exports",
     "test_data",
     "test_namespaces",

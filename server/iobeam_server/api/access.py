@@ -70,7 +70,11 @@ class AccessRules:
     ) -> None:
         rules = resource.access if isinstance(resource, Resource) else {}
         rule = rules.get(req.method)
-        if rule is None or rule in _UNCHECKED:  # None: the method gets its 405
+        if rule is None:  # the method gets its 405, unless somebody forgot to say who may
+            if hasattr(resource, f"on_{req.method.lower()}"):
+                raise NotPermitted(f"no rule says who may {req.method} this")
+            return
+        if rule in _UNCHECKED:
             return
         if rule is Access.LOCAL_OR_ADMIN and self._is_local and not _is_forwarded(req):
             return

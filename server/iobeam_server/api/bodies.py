@@ -11,6 +11,10 @@ import msgspec
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, TooLarge, UnsupportedMedia
 
+# Clients send one. Each costs a copy of what follows it: of a body full of empty ones, 20 bytes
+# each, the 100 000th was reached after 2.7 s, the last of 16 MiB would be after minutes.
+MAX_MEMBERS = 16
+
 T = TypeVar("T")
 
 
@@ -58,10 +62,12 @@ def check_type(req: falcon.Request) -> None:
 
 
 def gunzip(data: bytes, limit: int) -> bytes:
-    """Inflate a gzip body (one or more members) of at most `limit` bytes."""
+    """Inflate a gzip body (one or some members) of at most `limit` bytes."""
     parts: list[bytes] = []
     size = 0
     while data:
+        if len(parts) == MAX_MEMBERS:
+            raise BadRequest(f"the gzip body has more than {MAX_MEMBERS} members; send one")
         member = zlib.decompressobj(wbits=31)
         try:
             part = member.decompress(data, limit - size + 1)

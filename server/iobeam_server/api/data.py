@@ -31,7 +31,7 @@ from iobeam_server.storage.base import Namespace, Series, Storage
 from iobeam_server.tables import Cell, Row
 from iobeam_server.tokens import Claims
 
-PIECE_ROWS = 2_000  # rows encoded at a time
+PIECE_ROWS = 500  # rows encoded at a time
 
 
 class _Query(NamedTuple):

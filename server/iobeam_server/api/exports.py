@@ -30,7 +30,7 @@ from iobeam_server.errors import BadRequest, NotPermitted
 from iobeam_server.points import Kind, Value
 from iobeam_server.storage.base import INPUT, Selection, Series, Storage
 
-PIECE_POINTS = 2_000  # points encoded at a time
+PIECE_POINTS = 500  # points encoded at a time
 
 _Shown = tuple[int, Optional[Value]]  # time in us, value
 Found = Iterator[tuple[Series, Iterator[_Shown]]]

@@ -249,7 +249,8 @@ class Imports(Resource):
     def _partitioning_field(self, project_id: int, namespace: str) -> str:
         if namespace == INPUT:
             return "device_id"
-        found = self._store.namespaces(project_id, namespace)
+        # PostgreSQL cannot even be asked for a NUL
+        found = [] if "\0" in namespace else self._store.namespaces(project_id, namespace)
         if not found:
             raise NotFound(f"there is no namespace {namespace!r:.80} in project {project_id}")
         return found[0].partitioning_field

@@ -216,7 +216,7 @@ def _credentials(req: falcon.Request) -> tuple[str, bytes]:
         if scheme.lower() != "basic":
             raise ValueError
         given, separator, secret = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-        if not separator:
+        if not separator or b"\0" in given:  # no name holds one, and PostgreSQL takes none
             raise ValueError
         return given.decode(), secret
     except (ValueError, binascii.Error):  # UnicodeDecodeError is a ValueError

@@ -11,7 +11,7 @@ import pytest
 from live import ALL, Live, add_user, running
 from shapes import METHODS, check_shape, routes
 
-from iobeam_server.api.access import Access
+from iobeam_server.api.access import Access, Resource
 from iobeam_server.tokens import ADMIN, READ, WRITE, TokenSigner
 
 FOREIGN = "dev-2"  # the device of the device token; every request below is about dev-1
@@ -131,6 +131,37 @@ def test_every_route_has_its_line_and_obeys_it(shared: Live) -> None:
     assert {name: found.get(name) for name in RULES} == {
         name: rule.access for name, rule in RULES.items()
     }
+
+
+class Forgotten(Resource):
+    """A route that came without a rule."""
+
+    def on_get(self, req: Any, resp: Any) -> None:
+        resp.data = b'"open"'
+
+
+class Unlisted(Forgotten):
+    """One whose rule has no line above."""
+
+    access = {"GET": Access.PROJECT}
+
+
+class Outside:
+    """One that is no Resource at all."""
+
+    def on_get(self, req: Any, resp: Any) -> None:
+        resp.data = b'"open"'
+
+
+@pytest.mark.parametrize("resource", [Forgotten(), Unlisted(), Outside()])
+def test_a_new_route_fails_the_suite_and_stays_closed(tmp_path: Path, resource: Any) -> None:
+    with running(tmp_path) as live:
+        live.backend.app.add_route("/v1/new", resource)
+        with pytest.raises((AssertionError, AttributeError)):
+            test_every_route_has_its_line_and_obeys_it(live)
+        for method in ("GET", "HEAD"):
+            assert live.call(method, "/v1/new", token=None).status in (401, 403, 405)
+        assert b"open" not in live.call("GET", "/v1/new", token=None).body
 
 
 @pytest.mark.parametrize(

@@ -58,11 +58,30 @@ PARAMETER = st.one_of(
     st.integers(-(2**70), 2**70).map(str),
     st.floats().map(str),
     st.sampled_from(
-        ["mean", "sum", "1ms", "1d", "usec", "timeval", "csv", "True", "now()", "1e400"]
+        [
+            "mean",
+            "sum",
+            "1ms",
+            "1d",
+            "usec",
+            "timeval",
+            "csv",
+            "True",
+            "now()",
+            "1e400",
+            "now()-1h,",
+            ",5",
+            "eq(a,1)",
+            "gt(device_id,x)",
+            "a,2",
+            "time(1m),device_id",
+            "device_id,1",
+        ]
     ),
 )
 NAMES = ["limit", "from", "to", "less_than", "greater_than", "equals", "timefmt", "operator",
-         "group_by", "output", "fmt", "name", "offset", "count", "project_id"]  # fmt: skip
+         "group_by", "output", "fmt", "name", "offset", "count", "project_id", "time", "where",
+         "limit_by", "limit_periods", "namespace_name"]  # fmt: skip
 
 
 class Client:
@@ -91,7 +110,21 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     store.close()
 
 
-@given(st.sampled_from(["imports", "imports?fmt=table", "devices", "tokens/project"]), BODY)
+@given(
+    st.sampled_from(
+        [
+            "imports",
+            "imports?fmt=table",
+            "devices",
+            "namespaces",
+            "tokens/project",
+            "users",
+            "users/email",
+            "users/password",
+        ]
+    ),
+    BODY,
+)
 @settings(max_examples=300)
 def test_bodies(client: Client, path: str, body: Any) -> None:
     path, _, query = path.partition("?")
@@ -112,7 +145,18 @@ def test_noise(client: Client, body: bytes, coding: str) -> None:
 
 
 @given(
-    st.sampled_from(["exports/1", "exports/1/dev-1/a", "devices", "devices/timestamp"]),
+    st.sampled_from(
+        [
+            "exports/1",
+            "exports/1/dev-1/a",
+            "devices",
+            "devices/timestamp",
+            "data/input",
+            "data/input/a",
+            "data/input/device_id",
+            "namespaces",
+        ]
+    ),
     st.dictionaries(st.sampled_from(NAMES), PARAMETER, max_size=5),
 )
 @settings(max_examples=300)
