@@ -7,7 +7,6 @@ from __future__ import absolute_import
 
 import os
 import subprocess
-import sys
 import unittest
 
 from iobeam.http import request
