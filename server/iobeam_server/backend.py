@@ -56,7 +56,7 @@ class Backend:
             )
             undo.callback(self._writer.close)
             self.app = create_app(self.store, self._writer, config, metrics=metrics)
-            self.server = ApiServer(self.app, config)
+            self.server = ApiServer(self.app, config, metrics)
             undo.callback(self.server.close_all)
             # last: a token made before the address turned out to be taken would never be shown
             self.first_start = first_project(self.store, config)

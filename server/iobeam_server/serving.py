@@ -28,6 +28,7 @@ from waitress.utilities import (
 from iobeam_server import errors
 from iobeam_server.app import render
 from iobeam_server.config import Config
+from iobeam_server.metrics import Metrics
 
 HALF_REQUEST_DRAIN_S = 5.0  # while stopping, what a request still being received gets
 LINGER_READ_BYTES = 65_536
@@ -69,6 +70,8 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         self.set_close_on_finish()
         self.content_length = len(answer.body)
         self.channel.refused = True
+        # what was refused unread has neither method nor route that could be trusted
+        self.channel.server.metrics.requests.labels("unread", "unread", answer.status).inc()
         self.write(answer.body)
 
 
@@ -166,6 +169,7 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
     Args:
         application: WSGI.
         config: address, limits and times.
+        metrics: where it counts what the application never sees.
 
     Raises:
         ConfigError: the address cannot be bound.
@@ -173,7 +177,10 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = _Channel
 
-    def __init__(self, application: Callable[..., Any], config: Config) -> None:
+    def __init__(
+        self, application: Callable[..., Any], config: Config, metrics: Optional[Metrics] = None
+    ) -> None:
+        self.metrics = metrics or Metrics()
         self.linger_s = config.linger_s
         self._config = config
         self.is_stopping = False

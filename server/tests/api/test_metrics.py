@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from live import ALL, Live, running
+from live import ALL, Live, received, running
 from shapes import check_shape
 
 from iobeam_server.errors import StorageUnavailable
@@ -68,6 +68,17 @@ def test_an_import_refused_as_too_much_is_counted(
     assert found["iobeam_writer_queue_values"] == live.backend.config.high_water_values
     route = 'method="POST",route="/v1/imports",status="429"'
     assert found[f"iobeam_requests_total{{{route}}}"] == 1
+
+
+def test_what_is_refused_unread_is_counted(live: Live) -> None:
+    with live.raw(b"nonsense\r\n\r\n") as sock:
+        assert b"400" in received(sock)
+    answer = live.call("POST", "/v1/imports", b" " * (live.backend.config.max_body_bytes + 1))
+    assert answer.status == 413
+    found = shown(live)
+    for status in (400, 413):
+        labels = f'method="unread",route="unread",status="{status}"'
+        assert found[f"iobeam_requests_total{{{labels}}}"] == 1
 
 
 def test_a_defect_is_counted_too(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
