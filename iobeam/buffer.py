@@ -15,6 +15,7 @@ import time
 
 from iobeam import filelock, repair, spoolfile
 from iobeam.errors import SpoolError
+from iobeam.http import call as calls
 from iobeam.utils import utils
 
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
@@ -24,6 +25,7 @@ _LOCK_FILE = "iobeam_buffer.lock"
 _STEADY_SECONDS = 3.0  # older than any file system's clock tick (FAT: 2 s)
 _MAX_TRIES = 3  # to mend the file in one call; then the disk is at fault
 _CHUNK_OVERHEAD = 200  # bytes a chunk takes beside its texts, index included
+_LEAST_BUSY_SECONDS = 0.05  # to wait for a locked file, also at a deadline
 _FULL_UNTIL = 0.75  # part of maxBytes below which the buffer is not full
 
 
@@ -70,6 +72,8 @@ class Spool(object):
         Raises:
             SpoolError: the disk is full, read-only or broken.
         """
+        reached = []
+
         def insert(connection):
             kept, dropped = self._makeRoom(connection, chunks, protected)
             connection.executemany(
@@ -77,9 +81,15 @@ class Spool(object):
                 " bytes, crc, columns, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [spoolfile.encoded(chunk) for chunk in kept])
             last = connection.execute("SELECT max(seq) FROM chunks").fetchone()
+            reached.append(True)  # what follows is the commit
             return last[0] or 0, dropped, self._used(connection)
 
-        last, dropped, used = self._write(insert)
+        try:
+            last, dropped, used = self._write(insert)
+        except BaseException:
+            if reached and chunks:
+                self._disown(chunks)
+            raise
         if dropped and not self._isFull:
             self._isFull = True  # said once until there is room again
             utils.getLogger().warning(
@@ -89,6 +99,22 @@ class Spool(object):
         elif used < self.maxBytes * _FULL_UNTIL:
             self._isFull = False
         return last, dropped
+
+    def _disown(self, chunks):
+        """Delete with the next write what a failed commit has stored after all.
+
+        Its last step, an fsync, comes when the chunks are in the file already;
+        the caller keeps their rows, which would be sent twice.
+        """
+        try:
+            isStored = self._read(lambda connection: connection.execute(
+                "SELECT 1 FROM chunks WHERE id = ?",
+                (chunks[-1].id,)).fetchone() is not None)
+        except SpoolError:
+            isStored = True  # nobody knows
+        if isStored:
+            for chunk in chunks:
+                self._settled[chunk.id] = None
 
     def settle(self, chunks, left=None, rejected=()):
         """Record what became of chunks that were sent.
@@ -353,7 +379,9 @@ class Spool(object):
     def isEmpty(self):
         """Tell, mostly without opening the file, whether no chunk waits."""
         seen = spoolfile.looks(self.file)
-        if seen is None or (seen == self._emptyAt and not self._settled):
+        if seen is None or seen[2] == 0:  # made, and then the disk was full
+            return True
+        if seen == self._emptyAt and not self._settled:
             return True
         # A change within the same tick of the clock would look the same.
         isSteady = abs(time.time() - seen[1]) > _STEADY_SECONDS
@@ -428,7 +456,12 @@ class Spool(object):
 
     @contextlib.contextmanager
     def _connection(self):
-        connection = spoolfile.connect(self.file)
+        # another process may hold the file for longer than a call may take
+        running = calls.current(None)
+        seconds = spoolfile.BUSY_SECONDS
+        if running is not None:
+            seconds = max(_LEAST_BUSY_SECONDS, min(seconds, running.left()))
+        connection = spoolfile.connect(self.file, seconds)
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > spoolfile.SCHEMA_VERSION:

@@ -121,6 +121,8 @@ class Delivery(object):
                     "%d rows were refused by the backend, the first with %s %s",
                     len(self._rejected), self._firstRefusal[0],
                     self._firstRefusal[2])
+        if failure is None:
+            failure = self._outbox.unread  # rows on disk were left there
         if failure is None and self._skipped:
             failure = next(iter(self._skipped.values()))
         if failure is None and self._rejected:

@@ -75,7 +75,7 @@ class DuplicateIdError(Error):
 
 
 class SpoolError(Error):
-    """The disk buffer cannot be written; the rows stay in memory."""
+    """The disk buffer cannot be written, and the rows stay in memory; or read."""
 
 
 class ConnectionError(Error):

@@ -55,6 +55,7 @@ class Outbox(object):
         self._last = None  # end of what the running send takes from the disk
         self._flying = None
         self._spoolFailed = False
+        self.unread = None  # why the running send cannot read the buffer
 
     # -- stores -----------------------------------------------------------
 
@@ -285,11 +286,13 @@ class Outbox(object):
             for store in self.stores or ():
                 store._hold()
             self._last = sys.maxsize
+            self.unread = None
             if self.buffer is not None:
                 try:
                     self.buffer.writeOwed()
                     self._last = self.buffer.lastSeq()
                 except SpoolError as error:
+                    self.unread = error
                     self._warn(error)
             return self.pending()
 
@@ -313,12 +316,13 @@ class Outbox(object):
             return self._flying
 
     def _nextOnDisk(self, maxValues, maxRows, skipped):
-        if self.buffer is None:
+        if self.buffer is None or self.unread is not None:
             return None
         try:
             chunks = self.buffer.oldest(self.projectId, self._last, skipped,
                                         maxValues)
         except SpoolError as error:
+            self.unread = error
             self._warn(error)
             return None
         if not chunks:

@@ -102,8 +102,11 @@ def dumps(table):
     return json.dumps(table, separators=(",", ":"), allow_nan=False)[1:-1]
 
 
-def connect(file):
-    connection = sqlite3.connect(file, timeout=BUSY_SECONDS,
+def connect(file, seconds=None):
+    """Open a file; None waits `BUSY_SECONDS` for others' transactions."""
+    if seconds is None:
+        seconds = BUSY_SECONDS
+    connection = sqlite3.connect(file, timeout=seconds,
                                  isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = TRUNCATE")

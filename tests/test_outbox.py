@@ -1,6 +1,7 @@
 """Memory, disk buffer and client together: what is promised about rows."""
 from __future__ import absolute_import
 
+import contextlib
 import gc
 import logging
 import os
@@ -492,6 +493,66 @@ class FailingDiskTest(Case):
         self.assertEqual(self.onDisk(), [])
         self.assertEqual(self.arrived(), list(range(10)))
 
+    def test_commit_that_came_about_though_it_failed_brings_no_row_twice(self):
+        # an fsync that fails after the last write, or Ctrl-C amid of it
+        for number, failure in enumerate((
+                sqlite3.OperationalError("disk I/O error"), KeyboardInterrupt)):
+            with disk.folder() as path:
+                client = self.client(path=path)
+                store = client.createDataStore(["v"])
+                disk.fill(store, 3, 10 * number)
+                del self.server.acknowledged[:]
+                with failingAfterCommit(failure):
+                    self.assertRaises((request.SpoolError, KeyboardInterrupt),
+                                      client.flush)
+                self.assertEqual(client.pending(), 3)
+                client.flush()
+                self.assertEqual(client.pending(), 3)
+                client.close()
+                self.assertTrue(self.client(path=path).send())
+                self.assertEqual(self.arrived(), [10 * number, 10 * number + 1,
+                                                  10 * number + 2])
+
+    def shortPatience(self):
+        self.addCleanup(setattr, spoolfile, "BUSY_SECONDS",
+                        spoolfile.BUSY_SECONDS)
+        spoolfile.BUSY_SECONDS = 0.01
+
+    def locked(self):
+        """Let another connection hold the file against readers too."""
+        held = sqlite3.connect(os.path.join(self.path, "iobeam_buffer.db"),
+                               isolation_level=None)
+        held.execute("BEGIN EXCLUSIVE")
+        return contextlib.closing(held)
+
+    def test_rows_that_cannot_be_read_from_disk_are_no_success(self):
+        client = self.client()
+        store = client.createDataStore(["v"])
+        disk.fill(store, 3)
+        client.flush()
+        disk.fill(store, 2, 3)
+        self.shortPatience()
+        with self.locked():
+            with self.assertRaises(request.SendError) as raised:
+                client.send(timeout=2)
+        self.assertIsInstance(raised.exception, request.SpoolError)
+        self.assertEqual(raised.exception.accepted, 2)
+        self.assertEqual(self.arrived(), [3, 4])
+        self.assertTrue(client.send())
+        self.assertEqual(self.arrived(), [3, 4, 0, 1, 2])
+
+    def test_a_locked_buffer_keeps_send_within_its_limits(self):
+        client = self.client()
+        store = client.createDataStore(["v"])
+        disk.fill(store, 3)
+        client.flush()
+        disk.fill(store, 2, 3)
+        with self.locked():
+            began = time.time()
+            self.assertRaises(request.SendError, client.send, timeout=0.5)
+            self.assertLess(time.time() - began, 1.5)
+        self.assertEqual(client.pending(), 5)
+
     def test_close_deletes_what_could_not_be_deleted(self):
         client = self.client()
         disk.fill(client.createDataStore(["v"]), 5)
@@ -525,6 +586,29 @@ class FailingDiskTest(Case):
         self.assertTrue(client.send())
         self.assertEqual(self.arrived(), list(range(25)))
         client.close()
+
+
+@contextlib.contextmanager
+def failingAfterCommit(failure):
+    """Let every commit come about and then raise."""
+    class Connection(object):
+        def __init__(self, *args):
+            self._inner = connect(*args)
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+        def execute(self, sql, *values):
+            found = self._inner.execute(sql, *values)
+            if sql == "COMMIT":
+                raise failure
+            return found
+
+    connect, spoolfile.connect = spoolfile.connect, Connection
+    try:
+        yield
+    finally:
+        spoolfile.connect = connect
 
 
 class EndTest(Case):
