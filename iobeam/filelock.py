@@ -7,6 +7,7 @@ open once at most. Any kind of death frees a lock.
 from __future__ import absolute_import
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -20,6 +21,9 @@ except ImportError:  # Windows
     import msvcrt
 
 _POLL_SECONDS = 0.05  # lockf has no time-out of its own
+
+# What a lock that another process holds is reported as, somewhere or other.
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK, errno.EINTR)
 
 # By process id: a forked child starts with none held.
 _threadLocks = {}
@@ -36,7 +40,8 @@ def locked(file, seconds):
     """Hold the lock on a file, waiting at most `seconds`.
 
     Yields:
-        bool: whether it is held. True also where the file cannot be made.
+        bool: whether it is held. True also where the file cannot be made, or
+        the file system knows no locks.
     """
     limit = compat.monotonic() + seconds
     inner = threadLock(file)
@@ -69,5 +74,5 @@ def _tryLock(descriptor):
         else:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         return True
-    except (IOError, OSError):
-        return False
+    except (IOError, OSError) as error:
+        return error.errno not in _HELD  # a file system without locks

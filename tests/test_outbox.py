@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -12,6 +13,7 @@ import time
 import unittest
 
 from iobeam import buffer as spool
+from iobeam import filelock
 from iobeam import iobeam
 from iobeam import spoolfile
 from iobeam.http import request
@@ -552,6 +554,19 @@ class FailingDiskTest(Case):
             self.assertRaises(request.SendError, client.send, timeout=0.5)
             self.assertLess(time.time() - began, 1.5)
         self.assertEqual(client.pending(), 5)
+
+    @unittest.skipIf(filelock.fcntl is None, "POSIX locks")
+    def test_file_system_without_locks_holds_up_no_send(self):
+        client = self.client()
+        disk.fill(client.createDataStore(["v"]), 3)
+
+        def lockf(*_):
+            raise IOError(errno.ENOLCK, "No locks available")
+
+        self.addCleanup(setattr, filelock.fcntl, "lockf", filelock.fcntl.lockf)
+        filelock.fcntl.lockf = lockf
+        self.assertTrue(client.send(timeout=0.5))
+        self.assertEqual(self.arrived(), [0, 1, 2])
 
     def test_close_deletes_what_could_not_be_deleted(self):
         client = self.client()
