@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 
-from iobeam import filelock, repair, spoolfile
+from iobeam import filelock, spoolfile
 from iobeam.errors import SpoolError
 from iobeam.http import call as calls
 from iobeam.utils import utils
@@ -448,6 +448,8 @@ class Spool(object):
                 tries += 1
                 if not isSchema:
                     # what looks whole though work failed is not spared twice
+                    from iobeam import repair  # seldom needed
+
                     repair.mend(self.file, error, isSure=repairs > 0)
                     repairs += 1
             except EnvironmentError as error:

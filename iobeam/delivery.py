@@ -6,7 +6,6 @@ alone; anything else that fails ends the call, and the rows stay.
 """
 from __future__ import absolute_import
 
-import random
 import re
 import time
 
@@ -149,6 +148,8 @@ class Delivery(object):
                 # too slow for this one does not fail for ever.
                 self._batch.shrink()
                 self._outbox.commitOrWarn()
+                import random  # with its hashes, when it is needed
+
                 wait = retry.backoff(self._call.repeated, random.random)
                 if (self._call.repeated >= self._settings.retries
                         or wait >= self._call.left()):

@@ -12,13 +12,12 @@ from __future__ import absolute_import
 
 import atexit
 import collections
-import email.utils
 import os
 import threading
 import weakref
 
 from iobeam import __version__
-from iobeam import auth, identity, outbox
+from iobeam import auth, outbox
 from iobeam import buffer as spool
 from iobeam import delivery
 from iobeam.endpoints import devices, exports, imports, tokens
@@ -322,6 +321,8 @@ class _Client(object):
         self._tokenService = tokens.TokenService(requester=self._requester)
         self._identity = None
         if path is not None:
+            from iobeam import identity  # hashes and files: for those who ask
+
             self._identity = identity.Identity(
                 os.path.abspath(path), projectId,
                 _baseUrlOf(self._requester), projectToken)
@@ -507,6 +508,9 @@ class _Client(object):
         if date == self._lastDate:  # it counts seconds: nothing new
             return
         self._lastDate = date
+        # here: it loads sockets and more, which cost a third of the import
+        import email.utils
+
         try:
             parsed = email.utils.parsedate_tz(date) if date else None
             moment = None if parsed is None else email.utils.mktime_tz(parsed)

@@ -8,7 +8,6 @@ from __future__ import absolute_import
 import json
 import os
 import sqlite3
-import uuid
 import zlib
 
 from iobeam import filelock
@@ -79,7 +78,11 @@ class Chunk(object):
 
     def __init__(self, projectId, deviceId, columns, rows, body, id=None,
                  seq=None):
-        self.id = id or uuid.uuid4().hex
+        if id is None:
+            import uuid  # not for those who only import the library
+
+            id = uuid.uuid4().hex
+        self.id = id
         self.seq = seq
         self.projectId = projectId
         self.deviceId = deviceId

@@ -4,9 +4,7 @@ Pure: the clock and the source of randomness are arguments.
 """
 from __future__ import absolute_import
 
-import calendar
 import re
-from email import utils as emailutils
 
 # Answers that may be different next time. 408, 425, 429 and 503 say so
 # themselves; 500, 502 and 504 come from restarts and overloaded proxies.
@@ -53,6 +51,10 @@ def retryAfter(value, now):
     value = value.strip()
     if _DIGITS.match(value):
         return float(value)
+    # here: they load sockets and more, a third of what importing us costs
+    import calendar
+    from email import utils as emailutils
+
     parsed = emailutils.parsedate_tz(value)
     if parsed is None:
         return None

@@ -1,7 +1,6 @@
 """What a cell and a time may be, brought to the form that travels."""
 from __future__ import absolute_import
 
-import calendar
 import datetime
 import decimal
 import time
@@ -12,6 +11,8 @@ MAX_INT = 2 ** 63 - 1  # the backend stores 64-bit integers
 MIN_INT = -2 ** 63
 MAX_USEC = 2 ** 63 - 1  # and times as 64-bit microseconds
 MIN_USEC = -2 ** 63
+
+_EPOCH = datetime.datetime(1970, 1, 1)
 
 
 class NotFinite(ValueError):
@@ -81,7 +82,8 @@ def fromDatetime(moment):
     moment = moment.replace(tzinfo=None)
     try:
         if offset is not None:
-            seconds = calendar.timegm(moment.timetuple())
+            since = moment - _EPOCH
+            seconds = since.days * 86400 + since.seconds
         elif hasattr(datetime.datetime, "timestamp"):
             # Knows `fold`, and years that mktime does not. That of pandas,
             # a subclass, would take a naive time for UTC.
