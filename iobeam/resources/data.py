@@ -295,6 +295,7 @@ class DataStore(object):
         self._gone = 0  # rows that have left _cells since the beginning
         self._lock = threading.Lock()
         self._tracker = None
+        self._pid = os.getpid()  # of the process whose rows these are
         self._highWater = sys.maxsize  # cells at which the tracker is told
         self._warnedNotFinite = False
 
@@ -313,7 +314,7 @@ class DataStore(object):
         Raises:
             ValueError: an argument is not as above; nothing was added.
         """
-        if _WATCHES_PID:
+        if _WATCHES_PID and os.getpid() != self._pid:
             self._checkFork()
         if type(timestamp) is int and _MIN_MSEC <= timestamp <= _MAX_MSEC:
             usec = timestamp * 1000
@@ -341,7 +342,7 @@ class DataStore(object):
         Raises:
             ValueError: one of them cannot be added; nothing was.
         """
-        if _WATCHES_PID:
+        if _WATCHES_PID and os.getpid() != self._pid:
             self._checkFork()
         try:
             rows = iter(rows)
@@ -377,6 +378,7 @@ class DataStore(object):
         self.addRows(table.rowsOf(df, timeColumn))
 
     def _checkFork(self):
+        self._pid = os.getpid()
         tracker = self._tracker  # another thread may close the client
         if tracker is not None:
             tracker.checkFork()
@@ -497,14 +499,14 @@ class DataStore(object):
             list(self._columns), self._rowCount())
 
     def _rowCount(self):
-        if _WATCHES_PID:
+        if _WATCHES_PID and os.getpid() != self._pid:
             self._checkFork()
         with self._lock:
             return (sum(len(rows) for rows in self._held)
                     + len(self._cells) // (self._width + 1))
 
     def _table(self):
-        if _WATCHES_PID:
+        if _WATCHES_PID and os.getpid() != self._pid:
             self._checkFork()
         with self._lock:
             parts = list(self._held) + [Rows(None, self._columns, self._cells)]
