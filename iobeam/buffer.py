@@ -10,15 +10,13 @@ from __future__ import absolute_import
 import contextlib
 import json
 import os
-import sqlite3
 import time
 
 from iobeam import filelock, spoolfile
+from iobeam.chunk import DEFAULT_MAX_BYTES
 from iobeam.errors import SpoolError
 from iobeam.http import call as calls
 from iobeam.utils import utils
-
-DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 _FILE = "iobeam_buffer.db"
 _LOCK_FILE = "iobeam_buffer.lock"

@@ -17,8 +17,7 @@ import threading
 import weakref
 
 from iobeam import __version__
-from iobeam import auth, outbox
-from iobeam import buffer as spool
+from iobeam import auth, chunk, outbox
 from iobeam import delivery
 from iobeam.endpoints import devices, exports, imports, tokens
 from iobeam.http import call as calls
@@ -164,7 +163,7 @@ class ClientBuilder(object):
         self._backend = baseUrl
         return self
 
-    def bufferToDisk(self, path=".", maxBytes=spool.DEFAULT_MAX_BYTES,
+    def bufferToDisk(self, path=".", maxBytes=chunk.DEFAULT_MAX_BYTES,
                      autoFlush=outbox.DEFAULT_AUTO_FLUSH):
         """Keep what could not be delivered in ``<path>/iobeam_buffer.db``.
 
@@ -335,9 +334,7 @@ class _Client(object):
         self._batchSize = delivery.BatchSize(
             options.batchSize, imports.ImportService._BATCH_SIZE)
         self._outbox = outbox.Outbox(
-            projectId, [],
-            spool.Spool(*options.buffer) if options.buffer else None,
-            options.autoFlush)
+            projectId, [], _spoolIn(options.buffer), options.autoFlush)
         self._outbox.onFork = lambda: this() and this()._checkFork()
         self._outbox.onFull = \
             lambda: this() and this()._convertDataSetToBatches()
@@ -1004,6 +1001,14 @@ def _absolute(what, path):
         raise ValueError("{}: path must be a string, the name of a folder, not "
                          "{}".format(what, utils.shorten(path)))
     return os.path.abspath(path)
+
+
+def _spoolIn(arguments):
+    if arguments is None:
+        return None
+    from iobeam import buffer  # SQLite: for those who ask
+
+    return buffer.Spool(*arguments)
 
 
 def _checkPositive(what, value, isKind):

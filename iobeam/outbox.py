@@ -11,7 +11,7 @@ import collections
 import sys
 import threading
 
-from iobeam import spoolfile
+from iobeam.chunk import Chunk, dumps
 from iobeam.endpoints import imports
 from iobeam.errors import Error, SpoolError
 from iobeam.resources import data
@@ -275,8 +275,8 @@ class Outbox(object):
         return last
 
     def _chunk(self, rows, table):
-        return spoolfile.Chunk.ofTable(self.projectId, rows.deviceId,
-                                       rows.columns, table)
+        return Chunk.ofTable(self.projectId, rows.deviceId, rows.columns,
+                             table)
 
     # -- sending ----------------------------------------------------------
 
@@ -384,9 +384,8 @@ class Outbox(object):
         if gone < chunk.rows:
             table = chunk.table()
             del table[start:start + gone]
-            left = spoolfile.Chunk(
-                chunk.projectId, chunk.deviceId, chunk.columns, len(table),
-                spoolfile.dumps(table), chunk.id, chunk.seq)
+            left = Chunk(chunk.projectId, chunk.deviceId, chunk.columns,
+                         len(table), dumps(table), chunk.id, chunk.seq)
         self.buffer.settle(parcel.chunks, left, rejected)
 
     def noteDoubt(self, parcel):

@@ -1,4 +1,4 @@
-"""The file behind the disk buffer: its schema, chunks and how they lie in it.
+"""The file behind the disk buffer: its schema, and how chunks lie in it.
 
 A connection lives for one call, so that a fork or a crash never leaves one
 behind. What the rows mean is `iobeam.buffer`'s business.
@@ -11,6 +11,7 @@ import sqlite3
 import zlib
 
 from iobeam import filelock
+from iobeam.chunk import Chunk
 from iobeam.utils import compat
 
 SCHEMA_VERSION = 1
@@ -59,50 +60,6 @@ CHUNK_FIELDS = \
     "seq, id, project_id, device_id, rows, bytes, crc, columns, body"
 REJECTED_FIELDS = \
     "seq, project_id, device_id, bytes, columns, body, status, errors, time"
-
-
-class Chunk(object):
-    """Part of a store, serialised: the rows that one request can carry.
-
-    Attributes:
-        id (str): made before it is stored, so that storing can be repeated.
-        seq (int or None): its place in the queue.
-        projectId (int), deviceId (str): whom it belongs to.
-        columns (tuple of str): without the time.
-        rows (int): their number.
-        body (str): the rows as JSON lists, joined by commas.
-    """
-
-    __slots__ = ("id", "seq", "projectId", "deviceId", "columns", "rows",
-                 "body")
-
-    def __init__(self, projectId, deviceId, columns, rows, body, id=None,
-                 seq=None):
-        if id is None:
-            import uuid  # not for those who only import the library
-
-            id = uuid.uuid4().hex
-        self.id = id
-        self.seq = seq
-        self.projectId = projectId
-        self.deviceId = deviceId
-        self.columns = tuple(columns)
-        self.rows = rows
-        self.body = body
-
-    @staticmethod
-    def ofTable(projectId, deviceId, columns, table):
-        """Make a chunk of rows, each ``[time, v1, ..]``."""
-        return Chunk(projectId, deviceId, columns, len(table), dumps(table))
-
-    def table(self):
-        """Return the rows, each ``[time, v1, ..]``."""
-        return json.loads("[" + self.body + "]")
-
-
-def dumps(table):
-    """Return rows as JSON lists joined by commas, without outer brackets."""
-    return json.dumps(table, separators=(",", ":"), allow_nan=False)[1:-1]
 
 
 def connect(file, seconds=None):

@@ -28,7 +28,7 @@ LEVELS = [
      "iobeam.endpoints.imports", "iobeam.endpoints.tokens"],
     ["iobeam.repair"],
     ["iobeam.spoolfile"],
-    ["iobeam.filelock"],
+    ["iobeam.chunk", "iobeam.filelock"],
     ["iobeam.endpoints.service"],
     ["iobeam.http.request"],
     ["iobeam.http.transport"],
