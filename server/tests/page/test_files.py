@@ -100,7 +100,6 @@ def test_head_is_refused_as_everywhere_here(shared: Live, path: str) -> None:
         "/page/..%2fapp.py",
         "/page/../app.py",
         "/page/%2e%2e/app.py",
-        "/page/main.js%00",
         "/page/uPlot.mousewheel.js",
         "/page/a/main.js",
     ],
@@ -109,6 +108,11 @@ def test_nothing_but_the_files_is_served(shared: Live, path: str) -> None:
     answer = shared.call("GET", path, token=None)
     assert answer.status == 404
     assert answer.error["code"] == 32
+
+
+def test_name_with_a_nul_is_refused_as_on_every_route(shared: Live) -> None:
+    answer = shared.call("GET", "/page/main.js%00", token=None)
+    assert (answer.status, answer.error["code"]) == (400, 1)
 
 
 def test_policy_is_not_sent_with_the_api(shared: Live) -> None:
