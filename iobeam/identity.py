@@ -137,7 +137,8 @@ class Identity(object):
     def _readState(self):
         try:
             with io.open(os.path.join(self.path, _STATE_FILE), "rb") as opened:
-                state = json.loads(opened.read().decode("utf-8"))
+                state = compat.parse(json.loads,
+                                     opened.read().decode("utf-8"))
         except (EnvironmentError, ValueError, RuntimeError):  # deep nesting
             return {}
         return state if isinstance(state, dict) else {}

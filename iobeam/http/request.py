@@ -147,7 +147,7 @@ class Request(object):
         if self.resp is None:
             return None
         try:
-            return self.resp.json()
+            return compat.parse(self.resp.json)
         except _NOT_JSON:
             return None
 
@@ -213,7 +213,7 @@ class Request(object):
         if not (self.getRawBody() or "").strip():
             return not self.getApiErrors()
         try:
-            answer = self.resp.json()
+            answer = compat.parse(self.resp.json)
         except _NOT_JSON:
             return False
         return not (isinstance(answer, dict) and answer.get("errors"))

@@ -1,12 +1,14 @@
 """Every difference between Python 2 and 3 that the library meets."""
 from __future__ import absolute_import
 
+import gc
 import os
 import sys
 import threading
 import time
 
 PY2 = sys.version_info[0] == 2
+_ABORTS = (3, 0) <= sys.version_info[:2] <= (3, 8)  # see `parse`
 
 if PY2:
     from urllib import quote as _quote  # novm
@@ -19,8 +21,8 @@ TEXTS = (str, text)
 INTEGERS = (int, type(2 ** 64))  # the latter is `long` on 2.7
 
 __all__ = ["INTEGERS", "PY2", "TEXTS", "acquireWithin", "fsyncFolder",
-           "isInteger", "isNumber", "monotonic", "quotePath", "replaceFile",
-           "text", "toNative", "toText", "urlsplit"]
+           "isInteger", "isNumber", "monotonic", "parse", "quotePath",
+           "replaceFile", "text", "toNative", "toText", "urlsplit"]
 
 
 def isInteger(value):
@@ -105,3 +107,18 @@ def fsyncFolder(path):
         pass  # some network file systems refuse it for folders
     finally:
         os.close(descriptor)
+
+
+def parse(parser, *arguments, **named):
+    """Call a parser of JSON that comes from outside, with the collector off.
+
+    Up to Python 3.8 a finaliser that the collector runs amid deep nesting, at
+    the limit of recursion, makes the interpreter abort.
+    """
+    if not _ABORTS or not gc.isenabled():
+        return parser(*arguments, **named)
+    gc.disable()
+    try:
+        return parser(*arguments, **named)
+    finally:
+        gc.enable()

@@ -192,11 +192,13 @@ def _claimsOf(token):
     import jwt  # costs 50 ms on a small board: only when a token is read
 
     try:
-        claims = jwt.decode(token, "", algorithms=["HS256"], options=dict(
-            (check, False) for check in (
-                "verify_signature", "verify_exp", "verify_nbf", "verify_iat",
-                "verify_aud", "verify_iss", "verify_sub", "verify_jti",
-                "require_exp", "require_iat", "require_nbf")))
+        claims = compat.parse(
+            jwt.decode, token, "", algorithms=["HS256"], options=dict(
+                (check, False) for check in (
+                    "verify_signature", "verify_exp", "verify_nbf",
+                    "verify_iat", "verify_aud", "verify_iss", "verify_sub",
+                    "verify_jti", "require_exp", "require_iat",
+                    "require_nbf")))
     except (jwt.InvalidTokenError, ValueError, TypeError, RuntimeError):
         claims = None
     if claims is None:  # outside: what went wrong above may show the token
@@ -217,6 +219,6 @@ def _decodePayload(token):
     try:
         raw = base64.urlsafe_b64decode(
             (payload + "=" * (-len(payload) % 4)).encode("ascii"))
-        return json.loads(raw.decode("utf-8"))
+        return compat.parse(json.loads, raw.decode("utf-8"))
     except (ValueError, TypeError, binascii.Error, RuntimeError):
         return None  # the last is what nesting without end brings

@@ -2,11 +2,12 @@
 from __future__ import absolute_import
 
 import io
+import json
 import os
 import threading
 
 from iobeam.utils import compat
-from tests import support
+from tests import disk, support
 from tests.support import given, st
 
 unquote = (__import__("urllib").unquote if compat.PY2
@@ -119,3 +120,40 @@ class FilesTest(support.TestCase):
         after = os.dup(0)
         os.close(after)
         self.assertEqual(before, after)
+
+
+_NESTED = """
+import gc, json
+from iobeam.utils import compat
+
+class Garbage(object):
+    def __del__(self):
+        down(5)
+
+def down(steps):
+    if steps:
+        down(steps - 1)
+
+for turn in range(3000):
+    gc.set_threshold(1 + turn % 700)
+    for _ in range(100):
+        garbage = Garbage()
+        garbage.itself = garbage
+    try:
+        compat.parse(json.loads, "[" * 100000)
+    except RuntimeError:  # RecursionError, on Python 3
+        pass
+    assert gc.isenabled()
+"""
+
+
+class ParseTest(support.TestCase):
+    def test_nesting_without_end_does_not_abort_the_interpreter(self):
+        # Up to Python 3.8 it did, whenever the collector met a finaliser at
+        # the limit of recursion.
+        disk.run("-c", _NESTED)
+
+    def test_what_it_is_given_gets_through(self):
+        self.assertEqual({"a": 1}, compat.parse(json.loads, '{"a": 1}'))
+        self.assertEqual(1, compat.parse(int, "1", base=2))
+        self.assertRaises(ValueError, compat.parse, json.loads, "{")
