@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 from iobeam_server import __version__
@@ -40,6 +43,7 @@ def main() -> None:
     except ServerError as error:
         fail(error.message)
     except OSError as error:  # stdout on a full disk; a closed pipe ends in click
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for what is left in the buffer
         fail(str(error))
 
 
