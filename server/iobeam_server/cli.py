@@ -39,12 +39,25 @@ for command in (
 def main() -> None:
     """Run the command line; an error is one line and exit code 1 (usage: 2)."""
     try:
-        cli.main(prog_name="iobeam-server")
+        try:
+            cli.main(prog_name="iobeam-server")
+        finally:
+            _flush()
     except ServerError as error:
         fail(error.message)
     except OSError as error:  # stdout on a full disk; a closed pipe ends in click
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for what is left in the buffer
         fail(str(error))
+
+
+def _flush() -> None:
+    """Write out what stdout holds, here: at exit a full disk would be code 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())  # for what it still holds
+        os.close(null)
+        raise
 
 
 if __name__ == "__main__":
