@@ -49,12 +49,20 @@ setup(
     },
     extras_require={
         "fast": ['orjson; python_version >= "3.6"'],
-        "cli": ["tqdm"],
+        "cli": ["argcomplete", "tqdm"],
         "pandas": ["pandas"],
         "test": [
             'mock; python_version < "3.3"',
             'hypothesis<5; python_version < "3"',
             'hypothesis; python_version >= "3"',
+            # where there are wheels; compiling it takes an hour
+            'pandas; python_version >= "3.8" and (platform_machine == "x86_64"'
+            ' or platform_machine == "aarch64" or sys_platform == "darwin")',
+            # Test suites of our users put these between; pip finds the last
+            # versions for old Pythons by what they say of themselves.
+            "requests_mock",
+            "responses",
+            "vcrpy",
         ],
     },
     classifiers=[
@@ -73,6 +81,7 @@ setup(
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Topic :: System :: Monitoring",
         "Typing :: Typed",
     ],

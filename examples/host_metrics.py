@@ -1,8 +1,8 @@
 """Send this machine's own load, memory, disk and uptime, once every interval.
 
-Set IOBEAM_PROJECT_ID and IOBEAM_TOKEN first, and IOBEAM_BACKEND for a backend of
-your own. The device id is made from the host name, and nothing is written to
-this machine's disk.
+Run `iobeam configure` first, or set IOBEAM_PROJECT_ID, IOBEAM_TOKEN and
+IOBEAM_BACKEND. The device id is made from the host name, and nothing is written
+to this machine's disk.
 """
 from __future__ import print_function
 
@@ -126,18 +126,10 @@ def stop(message, code):
 
 
 def makeClient():
-    missing = [name for name in ("IOBEAM_PROJECT_ID", "IOBEAM_TOKEN") if not os.environ.get(name)]
-    if missing:
-        stop("please set " + " and ".join(missing), USAGE)
     try:
-        projectId = int(os.environ["IOBEAM_PROJECT_ID"])
-    except ValueError:
-        stop("IOBEAM_PROJECT_ID has to be a number", USAGE)
-    # IOBEAM_BACKEND is read by the library itself.
-    builder = iobeam.ClientBuilder(projectId, os.environ["IOBEAM_TOKEN"])
-    try:
-        return builder.registerOrSetId(makeDeviceId(socket.gethostname())).build()
-    except ValueError as error:  # a wrong project id, token or address
+        return iobeam.ClientBuilder.fromEnvironment() \
+            .registerOrSetId(makeDeviceId(socket.gethostname())).build()
+    except ValueError as error:  # no project id, token or address, or a wrong one
         stop(error, USAGE)
     except iobeam.request.Error as error:  # no answer, or not the one hoped for
         stop(error, FAILED)

@@ -1,19 +1,15 @@
 """The README's program: register this device, collect two readings, send them.
 
-Set IOBEAM_PROJECT_ID and IOBEAM_TOKEN first, and IOBEAM_BACKEND for a backend of
-your own. The device id is kept in the file iobeam_device_id in the current folder
-and used again next time.
+Run `iobeam configure` first, or set IOBEAM_PROJECT_ID, IOBEAM_TOKEN and
+IOBEAM_BACKEND. The device id is kept in the file iobeam_device_id in the current
+folder and used again next time.
 """
 from __future__ import print_function
 
-import os
 import random
 import time
 
 from iobeam import iobeam
-
-PROJECT_ID = int(os.environ["IOBEAM_PROJECT_ID"])
-PROJECT_TOKEN = os.environ["IOBEAM_TOKEN"]
 
 
 def getTemperature():
@@ -25,7 +21,7 @@ def getHumidity():
 
 
 # Init iobeam
-builder = iobeam.ClientBuilder(PROJECT_ID, PROJECT_TOKEN).saveToDisk().registerDevice()
+builder = iobeam.ClientBuilder.fromEnvironment().saveToDisk().registerDevice()
 iobeamClient = builder.build()
 
 conditions = iobeamClient.createDataStore(["temperature", "humidity"])

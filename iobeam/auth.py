@@ -4,12 +4,10 @@ The only place where a token is read and held against the clock.
 """
 from __future__ import absolute_import
 
-import threading
-
 from iobeam import errors
 from iobeam.http import call as calls
 from iobeam.http import retry
-from iobeam.utils import compat, utils
+from iobeam.utils import compat, gate, utils
 
 _NEVER = float("inf")
 _DAY = 24 * 60 * 60.0  # seconds
@@ -25,31 +23,28 @@ class TokenKeeper(object):
         projectId (int): what its ``pid`` must be.
         refresh (callable): takes a token, returns the backend's new one.
         adopt (callable): takes the token that is to be used from now on.
-        stored (callable): returns (token, received at) of an earlier run that
-            descends from this token, or None.
-        save (callable): takes a token and the time it was received at.
+        identity (Identity or None): keeps a refreshed token for the next run.
         clock (callable): monotonic seconds.
     """
 
-    def __init__(self, token, projectId, refresh, adopt, stored, save,
+    def __init__(self, token, projectId, refresh, adopt, identity=None,
                  clock=compat.monotonic):
         self._token = token.strip()
         self._projectId = projectId
         self._refresh = refresh
         self._adopt = adopt
-        self._stored = stored
-        self._save = save
+        self._identity = identity
         self._clock = clock
         self._received = None  # wall clock, for a token got by refresh
         self._checked = False
         # monotonic: no refresh at all before, none unasked, none forced
         self._nextTry = self._nextDue = self._nextForced = None
-        self._lock = threading.Lock()
+        self._gate = gate.Gate()
         self.refreshes = 0
 
-    def newLock(self):
-        """Forget who held the lock: for a forked child."""
-        self._lock = threading.Lock()
+    def newGate(self):
+        """Forget who was inside of the gate: for a forked child."""
+        self._gate = gate.Gate()
 
     def check(self):
         """See to it that the token is good for a while yet.
@@ -61,7 +56,7 @@ class TokenKeeper(object):
         """
         if not self._checked:
             self._checkProject(utils.readToken(self._token))
-            stored = self._stored()
+            stored = self._identity and self._identity.readToken()
             if stored is not None and self._isBetter(stored[0]):
                 self._received = stored[1]
                 self._use(stored[0])
@@ -83,9 +78,10 @@ class TokenKeeper(object):
         return self._token != refused
 
     def _renew(self, old, isNeeded, forced=False):
-        if not compat.acquireWithin(self._lock, calls.current().left()):
-            raise errors.TimeoutError("another thread is still refreshing the token")
-        try:
+        with self._gate.within(calls.current().left()) as entered:
+            if not entered:
+                raise errors.TimeoutError(
+                    "another thread is still refreshing the token")
             if self._token != old or not isNeeded():
                 return  # another thread did it while this one waited
             try:
@@ -105,7 +101,8 @@ class TokenKeeper(object):
                 self._received = utils.time.time()
                 self._use(new.strip())
                 self.refreshes += 1
-                self._save(self._token, self._received)
+                if self._identity is not None:
+                    self._identity.saveToken(self._token, self._received)
                 if self._isDue():  # the clock may be wrong: not at every call
                     self._nextDue = later
             else:
@@ -116,8 +113,6 @@ class TokenKeeper(object):
                     "the token could not be refreshed: %s; the old one is "
                     "used on, next try in %d minutes", problem,
                     _PAUSE_SECONDS // 60)
-        finally:
-            self._lock.release()
 
     def _use(self, token):
         self._token = token

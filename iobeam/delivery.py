@@ -6,19 +6,20 @@ alone; anything else that fails ends the call, and the rows stay.
 """
 from __future__ import absolute_import
 
+import collections
 import re
 import time
 
+from iobeam import verdict
 from iobeam.errors import Error, SendError, UnauthorizedError, combine
 from iobeam.http import request, retry
 from iobeam.outbox import RejectedRow
 from iobeam.utils import compat, utils
 
 MAX_VALUES = 20000  # of a request, whatever the backend says it takes
+_OF_ONE_DEVICE = (verdict.UNAUTHORIZED, verdict.UNKNOWN_DEVICE,
+                  verdict.NOT_FOUND)
 MIN_VALUES = 50  # a slow link is not helped by still smaller requests
-_REFUSED = (400, 413, 422)
-_MAX_PROBES = 24  # requests for one refused chunk while none is accepted
-_UNREADABLE = (200, 201, 204)  # success, but not with this body
 
 
 class BatchSize(object):
@@ -32,11 +33,15 @@ class BatchSize(object):
     def __init__(self, fixed, default):
         self._fixed = fixed
         self._top = fixed or default
+        self._advertised = None  # as it was said last
         self.values = self._top
 
     def learn(self, advertised):
         """Take up an ``Iobeam-Max-Values`` header (str or None)."""
-        if (self._fixed is None and isinstance(advertised, compat.TEXTS)
+        if advertised == self._advertised or self._fixed is not None:
+            return
+        self._advertised = advertised
+        if (isinstance(advertised, compat.TEXTS)
                 and re.match("0*[1-9][0-9]{0,9}\\Z", advertised)):
             top = min(int(advertised), MAX_VALUES)
             if top != self._top:
@@ -78,15 +83,13 @@ class Delivery(object):
         self._call = call
         self._settings = settings
         self._progress = progress
-        self._skipped = {}  # device to the answer or error that stopped it
+        # device to the answer or error that stopped it; the first is raised
+        self._skipped = collections.OrderedDict()
         self._rejected = []
         self._firstRefusal = None  # (status, API errors, the answer as text)
         self._accepted = self._total = 0
-        # A refused stretch at the front of the queue: the sizes in which it is
-        # tried, the next one last.
-        self._stack = []
-        self._probes = 0
-        self._acceptedProbe = False
+        self._halving = verdict.Halving()
+        self._hasRenewed = self._hasRegistered = False  # for this parcel
 
     def run(self):
         """Deliver what was pending when it began.
@@ -97,11 +100,11 @@ class Delivery(object):
         failure = None
         self._call.onTrouble = self._outbox.commitOrWarn
         try:
-            self._total = self._outbox.begin()
+            self._outbox.begin()
+            if self._progress is not None:
+                self._total = self._outbox.pending()
             while failure is None:
-                parcel = self._outbox.next(
-                    self._batch.values, self._stack[-1] if self._stack else
-                    None, self._skipped)
+                parcel = self._next()
                 if parcel is None:
                     break
                 failure = self._deliver(parcel)
@@ -132,67 +135,95 @@ class Delivery(object):
             raise sendError(failure, self._accepted, self._outbox,
                             self._rejected)
 
+    def _next(self):
+        return self._outbox.next(self._batch.values, self._halving.size,
+                                 self._skipped)
+
     def _deliver(self, parcel):
         """Send one parcel until it is decided; the error that ends it all."""
         self._call.repeated = 0
-        renewed = registered = False
-        while True:
+        self._hasRenewed = self._hasRegistered = False
+        while parcel is not None:  # its store may be cleared meanwhile
             token = self._service.token
             try:
                 req = self._post(parcel)
             except (Error, EnvironmentError) as error:
-                if not (isinstance(error, request.TimeoutError)
-                        and getattr(error, "isFromTransport", False)):
+                if not self._waitAfter(error):
                     return error
-                # Repeated here, not below: in a smaller form, so that a link
-                # too slow for this one does not fail for ever.
-                self._batch.shrink()
-                self._outbox.commitOrWarn()
-                import random  # with its hashes, when it is needed
-
-                wait = retry.backoff(self._call.repeated, random.random)
-                if (self._call.repeated >= self._settings.retries
-                        or wait >= self._call.left()):
-                    return error
-                self._call.repeated += 1
-                self._call.repeats += 1
-                time.sleep(wait)
-                parcel = self._smaller(parcel)
+                parcel = self._again(parcel)
                 continue
-            status, accepted = req.getResponseCode(), req.isAccepted()
-            self._client.noteAnswer(req, accepted)
-            if accepted:
+            found = self._judge(req)
+            if found == verdict.ACCEPTED:
                 self._accept(parcel)
                 return None
-            if status in _UNREADABLE:
-                self._outbox.noteDoubt(parcel)
-            shrunk = status == 413 and self._batch.shrink()
-            if status in _REFUSED and _isApiError(req):
+            if found == verdict.REFUSED:
                 self._refuse(parcel, req)
                 return None
-            if shrunk and parcel.count > 1:
-                parcel = self._smaller(parcel)
-                self._call.repeated = 0
-                continue
-            if status not in (401, 403, 404):
-                return _errorOf(req)
-            # made now: a double uses its one request for the refresh as well
-            refusal = _errorOf(req)
+            # made now: a double uses its one request for a refresh as well
+            failure = _errorOf(req)
             try:
-                if status != 404:
-                    repeats = not renewed and self._client.renewToken(token)
-                    renewed = True
-                else:
-                    repeats = (
-                        not registered
-                        and req.hasApiErrorCode(request.ERROR_CODE_NOT_FOUND)
-                        and self._client.registerAgain(parcel.deviceId))
-                    registered = True
+                isMended = self._mend(found, parcel, token)
             except (Error, EnvironmentError) as error:
                 return error
-            if not repeats:
-                self._skip(parcel, refusal)
+            if isMended:
+                parcel = self._again(parcel)
+            elif found in _OF_ONE_DEVICE:
+                self._skip(parcel, failure)
                 return None
+            else:
+                return failure
+        return None
+
+    def _judge(self, req):
+        isAccepted = req.isAccepted()
+        self._client.noteAnswer(req, isAccepted)
+        if isAccepted:  # nothing more has to be parsed
+            return verdict.ACCEPTED
+        return verdict.judge(
+            req.getResponseCode(), isAccepted, _isApiError(req),
+            req.hasApiErrorCode(request.ERROR_CODE_NOT_FOUND))
+
+    def _mend(self, found, parcel, token):
+        """Do what may make a repeat succeed; tell whether something was done."""
+        if found == verdict.UNREADABLE:
+            self._outbox.noteDoubt(parcel)
+        elif found == verdict.TOO_LARGE:
+            self._call.repeated = 0
+            return self._batch.shrink() and parcel.count > 1
+        elif found == verdict.UNAUTHORIZED and not self._hasRenewed:
+            self._hasRenewed = True
+            return self._client.renewToken(token)
+        elif found == verdict.UNKNOWN_DEVICE and not self._hasRegistered:
+            self._hasRegistered = True
+            return self._client.registerAgain(parcel.deviceId)
+        return False
+
+    def _waitAfter(self, error):
+        """After a time-out, wait for a repeat; tell whether there is one.
+
+        Repeated here, not below: in a smaller form, so that a link too slow
+        for this one does not fail for ever.
+        """
+        if not (isinstance(error, request.TimeoutError)
+                and getattr(error, "isFromTransport", False)):
+            return False
+        self._batch.shrink()
+        self._outbox.commitOrWarn()
+        import random  # with its hashes, when it is needed
+
+        wait = retry.backoff(self._call.repeated, random.random)
+        if (self._call.repeated >= self._settings.retries
+                or wait >= self._call.left()):
+            return False
+        self._call.repeated += 1
+        self._call.repeats += 1
+        time.sleep(wait)
+        return True
+
+    def _again(self, parcel):
+        """The front of the queue again, in the size that is allowed now."""
+        self._outbox.putBack(parcel)
+        return self._next()
 
     def _post(self, parcel):
         self._call.resizes = True
@@ -204,55 +235,28 @@ class Delivery(object):
                 self._outbox.noteDoubt(parcel)
                 self._call.inDoubt = False
 
-    def _smaller(self, parcel):
-        """The front of the queue again, in the size that is allowed now."""
-        self._outbox.putBack(parcel)
-        return self._outbox.next(
-            self._batch.values, self._stack[-1] if self._stack else None,
-            self._skipped)
-
     def _accept(self, parcel):
         self._outbox.settle(parcel, accepted=True)
         self._accepted += parcel.count
         self._call.progressed()
         self._batch.grow()
-        self._acceptedProbe = True
-        self._decided(parcel.count)
-
-    def _decided(self, count):
-        """Take rows off the stretch that is being halved."""
-        while self._stack and count > 0:
-            taken = min(count, self._stack[-1])
-            self._stack[-1] -= taken
-            count -= taken
-            if not self._stack[-1]:
-                self._stack.pop()
+        self._halving.accepted(parcel.count)
 
     def _refuse(self, parcel, req):
-        if not self._stack:
-            self._stack = [parcel.count]
-            self._probes = 0
-            self._acceptedProbe = False
-        self._probes += 1
+        if req.getResponseCode() == 413:
+            self._batch.shrink()
         if self._firstRefusal is None:
             self._firstRefusal = (req.getResponseCode(), req.getApiErrors(),
                                   req.describeAnswer())
-        if len(parcel.chunks) > 1:
-            self._decided(parcel.count)
-            self._stack.extend(chunk.rows for chunk in reversed(parcel.chunks))
-        elif self._probes >= _MAX_PROBES and not self._acceptedProbe:
+        row = self._halving.refused(
+            parcel.count, [chunk.rows for chunk in parcel.chunks],
+            (req.getApiError() or {}).get("row"))
+        if row == verdict.ALL:
             self._rejectStretch(parcel, req)
-        elif parcel.count == 1:
-            self._reject(parcel, req, parcel.rowsAsDicts())
+        elif row is not None:
+            self._reject(parcel, req, [parcel.rowsAsDicts()[row]], row)
         else:
-            row = (req.getApiError() or {}).get("row")
-            if compat.isInteger(row) and 0 <= row < parcel.count:
-                self._reject(parcel, req, [parcel.rowsAsDicts()[row]], row)
-            else:
-                half = parcel.count // 2
-                self._decided(parcel.count)
-                self._stack += [parcel.count - half, half]
-                self._outbox.putBack(parcel)
+            self._outbox.putBack(parcel)
 
     def _reject(self, parcel, req, dicts, row=None):
         rejected = [RejectedRow(self._outbox.projectId, parcel.deviceId, found,
@@ -260,20 +264,18 @@ class Delivery(object):
                     for found in dicts]
         self._outbox.settle(parcel, False, rejected, row)
         self._rejected += rejected
-        self._decided(len(rejected))
+        self._halving.decided(len(rejected))
 
     def _rejectStretch(self, parcel, req):
         """Nothing of it was accepted in many tries: all of it is refused."""
         while parcel is not None:
             self._reject(parcel, req, parcel.rowsAsDicts())
-            parcel = self._outbox.next(
-                self._batch.values, self._stack[-1], self._skipped) \
-                if self._stack else None
+            parcel = self._next() if self._halving.size else None
 
     def _skip(self, parcel, error):
         """Leave this device's rows for another time; others may go."""
         self._skipped[parcel.deviceId] = error
-        self._stack = []
+        self._halving.giveUp()
         self._outbox.putBack(parcel)
 
 
@@ -308,6 +310,7 @@ def sendError(failure, accepted, outbox, rejected=()):
                  getattr(failure, "apiErrors", ()), accepted=accepted,
                  pending=pending, rejected=rejected,
                  inDoubt=outbox.inDoubt)
+    error.cause = getattr(failure, "cause", None)
     if isinstance(failure, EnvironmentError):
         error.request = error.response = None
     return error

@@ -13,7 +13,11 @@ class Error(Exception):
     Attributes:
         statusCode (int or None): HTTP status of the answer, if there was one.
         apiErrors (tuple of dict): the ``errors`` of its body, may be empty.
+        cause (Exception or None): what `requests` raised, where there was no
+            answer. Copies and pickles leave it out, as Python does.
     """
+
+    cause = None
 
     def __init__(self, message="", statusCode=None, apiErrors=()):
         Exception.__init__(self, message)
@@ -122,7 +126,10 @@ def _rebuild(bases, args, state):
 
 
 def _reduce(self):
-    return _rebuild, (type(self)._parts, self.args, dict(self.__dict__))
+    state = dict(self.__dict__)
+    for name in ("cause", "__cause__"):  # it may hold a socket
+        state.pop(name, None)
+    return _rebuild, (type(self)._parts, self.args, state)
 
 
 def combine(*bases):

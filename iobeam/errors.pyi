@@ -4,6 +4,7 @@ from typing import Any
 class Error(Exception):
     statusCode: int | None
     apiErrors: tuple[dict[str, Any], ...]
+    cause: BaseException | None
     def __init__(
         self,
         message: str = ...,

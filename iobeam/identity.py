@@ -14,7 +14,7 @@ import os
 import tempfile
 
 from iobeam.errors import Error
-from iobeam.utils import compat, utils
+from iobeam.utils import compat, files, utils
 
 _ID_FILE = "iobeam_device_id"
 _STATE_FILE = "iobeam_state.json"
@@ -92,7 +92,11 @@ class Identity(object):
         return deviceId
 
     def saveDeviceId(self, deviceId):
-        """Keep the id; if the disk does not take it, warn and keep trying."""
+        """Keep the id; if the disk does not take it, warn and keep trying.
+
+        What is on disk already is not written again, and is looked at each
+        time: a file that somebody removed or changed is mended.
+        """
         self._unsaved = deviceId
         self.saveUnsaved()
 
@@ -101,9 +105,13 @@ class Identity(object):
         if self._unsaved is None:
             return
         try:
-            _writeFile(self.path, _ID_FILE, self._unsaved, 0o644)
-            self._updateState({"device_id": self._unsaved,
-                               "device_project_id": self._projectId})
+            if not self._holds(self._unsaved):
+                files.writeFile(self.path, _ID_FILE, self._unsaved, 0o644)
+            state = self._readState()
+            owner = {"device_id": self._unsaved,
+                     "device_project_id": self._projectId}
+            if any(state.get(name) != fact for name, fact in owner.items()):
+                self._updateState(owner)
             self._unsaved = None
             self._warned = False
         except EnvironmentError as error:
@@ -112,6 +120,14 @@ class Identity(object):
                     "the device id %s could not be saved (%s); the next call "
                     "tries again", self._unsaved, error)
             self._warned = True
+
+    def _holds(self, deviceId):
+        """Tell whether the file of the id holds exactly this one."""
+        try:
+            with io.open(os.path.join(self.path, _ID_FILE), "rb") as opened:
+                return opened.read() == compat.toText(deviceId).encode("utf-8")
+        except EnvironmentError:
+            return False  # writing it says what is wrong
 
     def readToken(self):
         """Return (token, received at) that descend from ours, or None."""
@@ -156,22 +172,5 @@ class Identity(object):
                     "device_project_id", state.get("project_id"))
             state = kept
         state.update(facts)
-        _writeFile(self.path, _STATE_FILE,
-                   json.dumps(state, sort_keys=True, indent=1), 0o600)
-
-
-def _writeFile(path, name, text, mode):
-    """Write a file so that a reader, or a power cut, sees the old or the new."""
-    handle, temporary = tempfile.mkstemp(prefix="." + name, dir=path)
-    try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(compat.toText(text).encode("utf-8"))
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.chmod(temporary, mode)
-        compat.replaceFile(temporary, os.path.join(path, name))
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
-    compat.fsyncFolder(path)
+        files.writeFile(self.path, _STATE_FILE, json.dumps(
+            state, sort_keys=True, indent=1), 0o600)

@@ -4,17 +4,22 @@ The rows on disk are the older ones: whatever is in memory goes behind them
 when it is committed. `delivery` asks for the next rows to send and says what
 became of them; that they may have moved from memory to disk in between is
 settled here. No HTTP in here.
+
+Who changes anything is inside of `gate` (the rule: `iobeam.utils.gate`). A
+change of several steps is first written down as a whole, in one step, and its
+steps can be repeated: what an exception has cut short, `_recover` finishes.
 """
 from __future__ import absolute_import
 
 import collections
 import sys
-import threading
 
-from iobeam.chunk import Chunk, dumps
+from iobeam import loose
 from iobeam.endpoints import imports
 from iobeam.errors import Error, SpoolError
-from iobeam.resources import data
+from iobeam.intents import Commit, Decision
+from iobeam.parcel import Parcel
+from iobeam.utils import gate as gates
 from iobeam.utils import utils
 
 MAX_REMEMBERED = 10000  # refused rows that `rejected()` gives
@@ -29,33 +34,43 @@ class Outbox(object):
 
     Args:
         projectId (int): whose rows these are.
-        stores (list of DataStore): the tracked ones; the client's own list.
+        clock (Clock): what rows without a timestamp get.
+        onFork (callable): lets the client see whether this is a forked child.
         buffer (Spool or None): where rows are committed to.
         autoFlush (int or None): rows in memory that are committed unasked.
+
+    Attributes:
+        stores (list of DataStore, or None once closed): the tracked ones.
+        loose (LoosePoints): what was added by name.
+        deviceId (str or None): whose rows from now on are.
     """
 
-    def __init__(self, projectId, stores, buffer=None, autoFlush=None):
+    def __init__(self, projectId, clock, onFork, buffer=None,
+                 autoFlush=None):
         self.projectId = projectId
-        self.stores = stores
+        self.stores = []
+        self.loose = loose.LoosePoints()
         self.buffer = buffer
         self.autoFlush = autoFlush if buffer is not None else None
         self.deviceId = None
         self.valuesPerChunk = imports.ImportService._BATCH_SIZE
-        self.offset = lambda: 0  # ms between the local clock and the server's
-        self.onFork = lambda: None
-        self.onFull = lambda: None
-        self.remembered = collections.deque(maxlen=MAX_REMEMBERED)
+        self.clock = clock
+        self.checkFork = onFork
+        self.gate = gates.Gate()
+        self._remembered = collections.deque(maxlen=MAX_REMEMBERED)
         self.accepted = self.rejected = self.dropped = 0
-        self._doubts = {}  # (device, columns) to rows at its front
-        self.committed = 0  # rows that went from memory to disk
-        self._fullAt = self.autoFlush  # rows in memory at which to commit
-        self._points = 0  # that the client holds, and counts as rows in memory
-        self._addedBefore = 0  # rows added to stores that are tracked no more
-        self._lock = threading.RLock()
-        self._last = None  # end of what the running send takes from the disk
-        self._flying = None
-        self._spoolFailed = False
         self.unread = None  # why the running send cannot read the buffer
+        self._doubts = {}  # (device, columns) to rows at its front
+        self._fullAt = self.autoFlush  # rows in memory at which to commit
+        self._addedBefore = 0  # rows added to stores that are tracked no more
+        self._spoolFailed = False
+        self._onDisk = (0, 0)  # as last counted
+        self._flying = None  # the parcel under way
+        self._group = None  # device and columns of the last one
+        self._taken = None  # (queue, last row) of what the running send takes
+        self._last = None  # the same of the disk: a place in the buffer
+        self._decided = None  # a decision that is being carried out
+        self._plan = None  # a commit that is being carried out
 
     # -- stores -----------------------------------------------------------
 
@@ -65,19 +80,30 @@ class Outbox(object):
         Raises:
             ValueError: another open client tracks it.
         """
-        with self._lock:
-            tracker = store._tracker
+        with self.gate:
+            tracker = store.queue.tracker
             if tracker is self:
                 return
             if tracker is not None and tracker.isOpen():
                 raise ValueError(
                     "the store is tracked by another client: close that one "
                     "first, or make a new store ({!r})".format(store))
-            store._tracker = self
-            if self.deviceId is not None:
-                store._setDevice(self.deviceId)
-            self.stores.append(store)
+            if store not in self.stores:
+                self.stores.append(store)
+            with store.queue.gate():
+                store.queue.tracker = self
             self._setHighWater()
+
+    def takeIn(self):
+        """Track what somebody has put into `stores` directly."""
+        found = [store for store in self.stores or ()
+                 if store.queue.tracker is not self]
+        if found:
+            with self.gate:
+                stores = self.stores  # None: closed amid this
+                for store in found if stores is not None else ():
+                    stores.remove(store)  # it may be another client's
+                    self.track(store)
 
     def isOpen(self):
         """Tell whether stores belong to it still."""
@@ -85,28 +111,46 @@ class Outbox(object):
 
     def close(self):
         """Let the stores go."""
-        with self._lock:
-            self._addedBefore = self.added()
-            for store in self.stores or ():
-                store._highWater = sys.maxsize
-                store._tracker = None
+        with self.gate as entered:
+            if not entered:
+                gates.later(self.close)
+                return
+            stores = self.stores or ()
+            for store in stores:
+                if self.deviceId is not None:
+                    store.queue.seal(self.deviceId)  # whoever tracks it next
+                store.queue.highWater = sys.maxsize
+            self._addedBefore += sum(store.queue.added() for store in stores)
             self.stores = None
+            for store in stores:
+                store.queue.tracker = None
 
     def setDevice(self, deviceId):
-        """Give rows that are added from now on to a device."""
-        with self._lock:
-            self.deviceId = deviceId
-            for store in self.stores or ():
-                store._setDevice(deviceId)
-            self._setHighWater()
+        """Give rows that are added from now on to a device.
 
-    def clockOffset(self):
-        """Return what a store adds to "now", in ms."""
-        return self.offset()
+        The first one takes those from before there was any.
+        """
+        with self.gate as entered:
+            if not entered:
+                gates.later(lambda: self.setDevice(deviceId))
+                return
+            if self.deviceId not in (None, deviceId):
+                self._seal()
+            isFirst, self.deviceId = self.deviceId is None, deviceId
+            if isFirst:
+                self._setHighWater()
 
-    def checkFork(self):
-        """Let the client see whether this is a forked child."""
-        self.onFork()
+    def now(self):
+        """Return the time of a row that has none, in microseconds."""
+        return self.clock.now()
+
+    def settleTimes(self):
+        """Put right what was "now" before the server's time was known."""
+        if self.clock.owesTimes():
+            with self.gate as entered:
+                if entered:
+                    for queue in self._queues():
+                        queue.mendTimes(self.clock.settled)
 
     def forget(self):
         """Drop everything in memory: in a forked child it is the parent's.
@@ -114,118 +158,203 @@ class Outbox(object):
         Returns:
             int: the rows that were dropped.
         """
-        self._lock = threading.RLock()
-        self._flying = self._last = None
-        self._points = 0
+        self.gate = gates.Gate()
+        self._flying = self._taken = self._last = None
+        self._decided = self._plan = None
         if self.buffer is not None:
             self.buffer.forget()
         self._doubts = {}
-        lost = 0
-        for store in self.stores or ():
-            store._lock = threading.Lock()
-            lost += store._rowCount()
-            store.clear()
-        self._addedBefore -= lost  # so that what was added adds up here too
+        lost = self.rowsInMemory()
+        added = self.added() - lost  # so that it adds up here too
+        for queue in self._queues():
+            queue.newGate()
+            queue.clear()
+        self.loose.forget()
+        self._addedBefore += added - self.added()
         return lost
 
-    def pause(self):
-        """Let no other thread touch rows or the buffer until `resume`."""
-        self._lock.acquire()
+    def _queues(self):
+        found = [store.queue for store in self.stores or ()]
+        more = self.loose.queues()
+        return found + more if more else found
 
-    def resume(self):
-        """End a `pause`; by the same thread."""
-        self._lock.release()
+    def _seal(self):
+        """Cut all rows in memory into blocks; inside of the gate."""
+        self.loose.seal(self.deviceId)
+        isMerging = self._taken is None  # a running send knows its blocks
+        for queue in self._queues():
+            queue.seal(self.deviceId)
+            if isMerging:
+                queue.merge(self.deviceId)
 
-    def setPoints(self, count):
-        """Take note of points that the client holds beside the stores."""
-        self._points = count
+    # -- adding ---------------------------------------------------------------
+
+    def addPoints(self, name, points):
+        """Add points (list of DataPoint) to a series."""
+        self.loose.add(name, points)
+        with self.gate as entered:
+            if entered:
+                self.loose.series()  # so that they are few to count
         if self.autoFlush is not None and self.deviceId is not None:
             self._commitIfFull()
 
-    def storeGrew(self, store):
-        """Commit if the stores together hold `autoFlush` rows."""
+    def clearPoints(self, name):
+        """Drop the points of a series that wait in memory."""
+        with self.gate as entered:
+            if entered:
+                self.loose.clear(name)
+            else:
+                gates.later(lambda: self.clearPoints(name))
+
+    def series(self):
+        """Return the points by series, as `LoosePoints.series` does."""
+        with self.gate:
+            return self.loose.series()
+
+    def replacePoints(self, series):
+        """Take {series name: points} in place of those so far."""
+        with self.gate:
+            self.loose.replace(series)
+
+    def takePoints(self):
+        """Return the points as new stores, one a series; none are left."""
+        with self.gate:
+            return self.loose.take()
+
+    def grew(self, queue):
+        """Commit if there are `autoFlush` rows in memory."""
         if self.autoFlush is None or self.deviceId is None:
             # without a device nothing can be committed; the first one set
-            # looks at the stores again
-            store._highWater = sys.maxsize
+            # looks at the queues again
+            queue.highWater = sys.maxsize
             return
         self._commitIfFull()
 
     def _commitIfFull(self):
-        if self.rowsInMemory() + self._points >= self._fullAt:
-            if self._points:
-                self.onFull()
+        if self.rowsInMemory() >= self._fullAt:
             self.commitOrWarn()
             if self._spoolFailed:  # not with every row while the disk is full
                 self._fullAt = self.rowsInMemory() + self.autoFlush
-        with self._lock:
-            self._setHighWater()
+        with self.gate as entered:
+            if entered:
+                self._setHighWater()
 
     def _setHighWater(self):
         """Spread what is left up to `autoFlush` over the stores."""
         if self.autoFlush is None or self.stores is None:
             return
-        room = self._fullAt - self.rowsInMemory() - self._points
+        room = self._fullAt - self._rowsInMemory()
         share = max(1, room // max(1, len(self.stores)))
         for store in self.stores:
-            store._highWater = len(store._cells) + share * (
-                len(store._columns) + 1)
+            queue = store.queue
+            queue.highWater = len(queue.cells) + share * (
+                len(queue.columns) + 1)
 
     # -- counting ---------------------------------------------------------
 
-    def rowsInMemory(self):
-        """Return the rows that the stores hold."""
-        with self._lock:
-            return sum(store._rowCount() for store in self.stores or ())
+    # Those with an underscore are for who is inside of the gate already, or
+    # amid a call that is: what they read is whole at every instant.
 
-    def rowsOnDisk(self):
-        """Return the rows in the buffer: (of this project, of others)."""
-        with self._lock:
-            if self.buffer is None:
-                return 0, 0
-            try:
-                return self.buffer.count(self.projectId)
-            except SpoolError as error:
-                self._warn(error)
-                return 0, 0
+    def rowsInMemory(self):
+        """Return the rows that wait in memory, points included."""
+        with self.gate:
+            return self._rowsInMemory()
+
+    def _rowsInMemory(self):
+        return sum(map(len, self._queues())) + len(self.loose)
+
+    def _rowsOnDisk(self):
+        if self.buffer is None:
+            return 0, 0
+        try:
+            if not self.buffer.isBusyHere():  # amid a commit: as before it
+                self._onDisk = self.buffer.count(self.projectId)
+            return self._onDisk
+        except SpoolError as error:
+            self._warn(error)
+            return 0, 0
 
     def pending(self):
         """Return the rows that wait, in memory and on disk."""
-        with self._lock:
-            return self.rowsInMemory() + self.rowsOnDisk()[0]
+        with self.gate as entered:
+            if entered:
+                self._recover()
+            return self._pending()
+
+    def _pending(self):
+        plan = self._plan
+        if plan is not None:  # amid a commit its rows may lie in two places
+            return plan.pending(self._queues(), len(self.loose))
+        return self._rowsInMemory() + self._rowsOnDisk()[0]
 
     def added(self):
-        """Return the rows ever added to the tracked stores."""
-        with self._lock:
-            return self._addedBefore + sum(
-                store._addedRows() for store in self.stores or ())
+        """Return the rows ever added to the tracked stores, and points."""
+        with self.gate:
+            return self._addedBefore + len(self.loose) + sum(
+                queue.added() for queue in self._queues())
+
+    def rejectedRows(self):
+        """Return the last refused rows, with a buffer those of earlier runs."""
+        if self.buffer is not None:
+            try:
+                return [RejectedRow(self.projectId, *found) for found in
+                        self.buffer.rejectedRows(self.projectId,
+                                                 MAX_REMEMBERED)]
+            except SpoolError as error:
+                utils.getLogger().warning("%s", error)
+        return list(self._remembered)
 
     # -- committing -------------------------------------------------------
 
     def commit(self):
         """Write everything in memory to the disk buffer.
 
+        Amid another call of this thread it is done when that ends.
+
         Raises:
             SpoolError: the disk does not take it; it stays in memory.
+            Error: there is no device.
         """
-        with self._lock:
-            # first what a running send took over, then what came later: that
-            # goes with the next send
-            last = self._commitHeld()
-            if self._last is not None and last:
-                self._last = last
-            for store in self.stores or ():
-                store._hold()
-            self._commitHeld()
-            if self.buffer is not None:
-                self.buffer.writeOwed()
+        with self.gate as entered:
+            if not entered or self.buffer.isBusyHere():
+                gates.later(self.commitOrWarn)
+                return
+            self._recover()
+            if self.deviceId is None and self._rowsInMemory():
+                raise noDevice()
+            self._seal()
+            if self._taken is not None:
+                # first what a running send took over, then what came later:
+                # that goes with the next send
+                self._last = self._move(dict(self._taken)) or self._last
+            self._move(None)
+            self.buffer.writeOwed()
             self._spoolFailed = False
             self._fullAt = self.autoFlush
             self._setHighWater()
 
+    def canCommit(self):
+        """Tell whether there is a place for rows on disk."""
+        return self.buffer is not None and self.deviceId is not None
+
+    def keep(self, warn):
+        """Commit for the last time, or say how many rows go with the memory.
+
+        Args:
+            warn (callable): takes a message and its arguments, as logging.
+
+        Raises:
+            SpoolError: the disk does not take them.
+        """
+        if self.canCommit():
+            self.commit()
+        elif self.rowsInMemory():
+            warn("%d rows were not sent; call send(), or build the client with "
+                 "bufferToDisk() to keep them", self.rowsInMemory())
+
     def commitOrWarn(self):
-        """Commit, if there is a buffer; say so if the disk does not take it."""
-        if self.buffer is None:
+        """Commit, if that is possible; say so if the disk does not take it."""
+        if not self.canCommit():
             return
         try:
             self.commit()
@@ -237,54 +366,64 @@ class Outbox(object):
             self._spoolFailed = True  # said once until it works again
             utils.getLogger().warning("%s; rows are kept in memory", error)
 
-    def _commitHeld(self):
-        """Move `_held` of every store to disk; the last place in the queue."""
-        held = [(store, list(store._held)) for store in self.stores or ()]
-        chunks, flying = [], []
-        for _, parts in held:
-            for rows in parts:
-                if rows.deviceId is None:
-                    raise noDevice()
-                table = rows.table()
-                # the rows that are on their way make a chunk of their own
-                start = 0
-                if (self._flying is not None and self._flying.rows is rows
-                        and not self._flying.chunks):
-                    start = self._flying.count
-                    flying = [self._chunk(rows, table[:start])]
-                    chunks.extend(flying)
-                count = imports.rowsPerRequest(self.valuesPerChunk,
-                                               rows.columns)
-                chunks.extend(self._chunk(rows, table[i:i + count])
-                              for i in range(start, len(table), count))
-        if not chunks:
+    def _move(self, taken):
+        """Move blocks to disk, all or those up to `taken`.
+
+        Args:
+            taken (dict or None): queue to the number of its last row.
+
+        Returns:
+            int: the last place in the buffer, 0 if nothing was moved.
+        """
+        blocks = [(queue, rows) for queue in self._queues()
+                  for rows in queue.blocks()
+                  if taken is None or rows.number <= taken.get(queue, 0)]
+        plan = Commit(self, blocks, self._flying, self._onDisk[0])
+        if not plan.chunks:
             return 0
-        protected = [chunk.id for chunk in flying]
-        if self._flying is not None:
-            protected += [chunk.id for chunk in self._flying.chunks]
-        last, dropped = self.buffer.append(chunks, protected)
+        self._plan = plan
+        return self._carryOutPlan()
+
+    def _carryOutPlan(self, isRepeated=False):
+        plan = self._plan
+        try:
+            last, dropped = self.buffer.append(plan.chunks, plan.protected)
+        except SpoolError:
+            if isRepeated:  # the first try may have stored them
+                self.buffer.disown(plan.chunks)
+            self._plan = None
+            raise
         self.dropped += dropped
-        self.committed += sum(chunk.rows for chunk in chunks)
-        if flying:
-            self._flying.moveToDisk(flying)
-        for store, parts in held:
-            with store._lock:
-                for rows in parts:
-                    if store._held and store._held[0] is rows:
-                        store._held.popleft()
+        if plan.flying:
+            plan.parcel.moveToDisk(plan.flying)
+        for queue, rows in plan.blocks:
+            queue.remove(rows)
+        self._onDisk = (self._onDisk[0] + sum(chunk.rows for chunk
+                                              in plan.chunks),
+                        self._onDisk[1])
+        self._plan = None
         return last
 
-    def _chunk(self, rows, table):
-        return Chunk.ofTable(self.projectId, rows.deviceId, rows.columns,
-                             table)
+    def _recover(self):
+        """Finish what an exception has cut short; inside of the gate."""
+        if self._decided is not None:
+            self._carryOut()
+        if self._plan is not None:
+            try:
+                self._carryOutPlan(isRepeated=True)
+            except SpoolError as error:
+                self._warn(error)
 
     # -- sending ----------------------------------------------------------
 
     def begin(self):
-        """Start a send: fix what it takes, and return the number of rows."""
-        with self._lock:
-            for store in self.stores or ():
-                store._hold()
+        """Start a send: fix what it takes."""
+        with self.gate:
+            self._recover()
+            self._flying = self._taken = None
+            self._seal()
+            self._taken = [(queue, queue.added())
+                           for queue in self._queues()]
             self._last = sys.maxsize
             self.unread = None
             if self.buffer is not None:
@@ -294,58 +433,65 @@ class Outbox(object):
                 except SpoolError as error:
                     self.unread = error
                     self._warn(error)
-            return self.pending()
 
     def end(self):
-        """End a send."""
-        with self._lock:
-            self._flying = None
-            self._last = None
+        """End a send, if `next` has not done so."""
+        if self._taken is not None:
+            with self.gate:
+                self._flying = self._taken = self._last = None
 
     def next(self, maxValues, maxRows, skipped):
-        """Return the next rows to send as a `Parcel`, or None.
+        """Return the next rows to send as a `Parcel`, or None: that was all.
 
         Args:
             maxValues (int): rows x columns of one request.
             maxRows (int or None): a smaller number of rows.
             skipped (collection of str): devices to leave out.
         """
-        with self._lock:
+        with self.gate:
+            self._recover()
+            if self._taken is None:
+                return None
             self._flying = (self._nextOnDisk(maxValues, maxRows, skipped)
                             or self._nextInMemory(maxValues, maxRows, skipped))
+            if self._flying is None:
+                self._taken = self._last = None
+            else:
+                self._group = self._flying.deviceId, self._flying.columns
             return self._flying
 
     def _nextOnDisk(self, maxValues, maxRows, skipped):
         if self.buffer is None or self.unread is not None:
             return None
         try:
-            chunks = self.buffer.oldest(self.projectId, self._last, skipped,
-                                        maxValues)
+            # a smaller number: the rest of what was refused comes first
+            chunks = self.buffer.oldest(
+                self.projectId, self._last, skipped, maxValues,
+                None if maxRows is None else self._group)
         except SpoolError as error:
             self.unread = error
             self._warn(error)
             return None
         if not chunks:
             return None
+        count = sum(chunk.rows for chunk in chunks)
         limit = imports.rowsPerRequest(maxValues, chunks[0].columns)
         if maxRows is not None or chunks[0].rows > limit:
             chunks = chunks[:1]
-            limit = min(limit, maxRows or limit)
-        return Parcel(self, chunks[0].deviceId, chunks[0].columns,
-                      min(sum(chunk.rows for chunk in chunks), limit)
-                      if len(chunks) == 1
-                      else sum(chunk.rows for chunk in chunks), chunks=chunks)
+            count = min(chunks[0].rows, limit, maxRows or limit)
+        return Parcel(self.projectId, chunks[0].deviceId, chunks[0].columns,
+                      count, chunks=chunks)
 
     def _nextInMemory(self, maxValues, maxRows, skipped):
-        for store in self.stores or ():
-            for rows in list(store._held):
-                if rows.deviceId is None:
-                    raise noDevice()
-                if rows.deviceId not in skipped:
-                    count = imports.rowsPerRequest(maxValues, rows.columns)
-                    count = min(count, len(rows), maxRows or count)
-                    return Parcel(self, rows.deviceId, rows.columns, count,
-                                  store=store, rows=rows)
+        for queue, last in self._taken:
+            count = imports.rowsPerRequest(maxValues, queue.columns)
+            pieces = queue.first(min(count, maxRows or count), skipped, last,
+                                 None if maxRows is None else self._group[0])
+            if pieces:
+                return Parcel(self.projectId, pieces[0][0].deviceId,
+                              queue.columns,
+                              sum(length for _, length in pieces),
+                              queue=queue, pieces=pieces)
         return None
 
     def settle(self, parcel, accepted, rejected=(), rejectedAt=None):
@@ -357,130 +503,63 @@ class Outbox(object):
             rejected (list of RejectedRow): refused ones: all of the parcel,
                 or the one at `rejectedAt`.
         """
-        with self._lock:
-            if self._flying is parcel:
-                self._flying = None
-            gone = len(rejected) if rejected else parcel.count
-            if accepted:
-                self.accepted += gone
-            self.rejected += len(rejected)
-            self.remembered.extend(rejected)
-            self._lessDoubt(parcel, gone)
-            start = rejectedAt or 0
-            if parcel.chunks:
-                self._settleOnDisk(parcel, start, gone, rejected)
-                return
-            with parcel.store._lock:
-                parcel.rows.drop(start, gone)
-                if not parcel.rows.cells and parcel.rows in parcel.store._held:
-                    parcel.store._held.remove(parcel.rows)
-            if rejected and self.buffer is not None:
-                self.buffer.settle([], None, rejected)
+        with self.gate:
+            self._recover()
+            self._decided = Decision(self, parcel, accepted, list(rejected),
+                                      rejectedAt or 0)
+            self._carryOut()
+            if self.buffer is not None:
+                self.buffer.writeOwed()
 
-    def _settleOnDisk(self, parcel, start, gone, rejected):
-        chunk = parcel.chunks[-1]
-        gone -= sum(other.rows for other in parcel.chunks[:-1])
-        left = None
-        if gone < chunk.rows:
-            table = chunk.table()
-            del table[start:start + gone]
-            left = Chunk(chunk.projectId, chunk.deviceId, chunk.columns,
-                         len(table), dumps(table), chunk.id, chunk.seq)
-        self.buffer.settle(parcel.chunks, left, rejected)
+    def _carryOut(self):
+        """Carry a decision out; every step may be done twice."""
+        decided, parcel = self._decided, self._decided.parcel
+        for cells, first, behind, left in decided.cuts:
+            if len(cells) > left:
+                del cells[first:behind]
+        for rows, _ in parcel.pieces:
+            if not rows.cells:
+                parcel.queue.remove(rows)
+        if self.buffer is not None:
+            self.buffer.owe(decided.chunks, decided.left, decided.rejectedRows)
+        if decided.rejectedRows and not (
+                self._remembered
+                and self._remembered[-1] is decided.rejectedRows[-1]):
+            self._remembered.extend(decided.rejectedRows)
+        self.accepted, self.rejected = decided.accepted, decided.rejected
+        self._doubts = decided.doubts
+        self._flying = None
+        self._decided = None
 
     def noteDoubt(self, parcel):
         """Note that rows may have arrived, though no answer says so."""
-        with self._lock:
+        with self.gate:
             key = (parcel.deviceId, tuple(parcel.columns))
             self._doubts[key] = max(self._doubts.get(key, 0), parcel.count)
 
-    def _lessDoubt(self, parcel, count):
+    def lessDoubt(self, parcel, count):
+        """Return the doubts without `count` rows of a parcel, as a new dict."""
+        if not self._doubts:
+            return {}
         key = (parcel.deviceId, tuple(parcel.columns))
-        if self._doubts.get(key, 0) > count:
-            self._doubts[key] -= count
+        doubts = dict(self._doubts)
+        if doubts.get(key, 0) > count:
+            doubts[key] -= count
         else:
-            self._doubts.pop(key, None)
+            doubts.pop(key, None)
+        return doubts
 
     @property
     def inDoubt(self):
         """Rows that wait and may have arrived already."""
-        with self._lock:
-            return min(self.pending(), sum(self._doubts.values()))
+        with self.gate:
+            return min(self._pending(), sum(self._doubts.values()))
 
     def putBack(self, parcel):
         """Leave a parcel undecided: it is the next one again."""
-        with self._lock:
+        with self.gate:
             if self._flying is parcel:
                 self._flying = None
-
-
-class Parcel(object):
-    """The rows of one request.
-
-    Attributes:
-        deviceId (str), columns (tuple of str), count (int): its rows.
-        chunks (list of Chunk): where they are on disk, or
-        store (DataStore), rows (Rows): where they are in memory: the first
-            `count` ones.
-    """
-
-    def __init__(self, outbox, deviceId, columns, count, chunks=(), store=None,
-                 rows=None):
-        self.deviceId = deviceId
-        self.columns = columns
-        self.count = count
-        self.chunks = list(chunks)
-        self.store = store
-        self.rows = rows
-        self._projectId = outbox.projectId
-        self._table = None
-
-    def moveToDisk(self, chunks):
-        """Note that its rows have been committed meanwhile.
-
-        `rows` stays: the sending thread may be reading from it.
-        """
-        self.chunks = chunks
-
-    def table(self):
-        """Return its rows, each ``[time, v1, ..]``."""
-        if self._table is None:
-            if self.chunks:
-                self._table = [row for chunk in self.chunks
-                               for row in chunk.table()][:self.count]
-            else:
-                self._table = self.rows.table(self.count)
-        return self._table
-
-    def payload(self):
-        """Return the body of its request: a dict, or serialised already."""
-        if self.chunks and self.count == sum(c.rows for c in self.chunks):
-            return _Joined(self._projectId, self)
-        return imports.tableBody(self._projectId, self.deviceId, self.columns,
-                                 self.table())
-
-    def rowsAsDicts(self):
-        """Return its rows as `DataStore.rows` gives them."""
-        return [data.asDict(self.columns, row) for row in self.table()]
-
-
-class _Joined(object):
-    """A body out of chunks that are serialised already."""
-
-    def __init__(self, projectId, parcel):
-        self._projectId = projectId
-        self._parcel = parcel
-        self._texts = [chunk.body for chunk in parcel.chunks]
-
-    def asDict(self):
-        parcel = self._parcel
-        return imports.tableBody(self._projectId, parcel.deviceId,
-                                 parcel.columns, parcel.table())
-
-    def asText(self):
-        parcel = self._parcel
-        return imports.tableText(self._projectId, parcel.deviceId,
-                                 parcel.columns, self._texts)
 
 
 def noDevice():

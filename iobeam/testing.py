@@ -11,12 +11,15 @@ backend stands in the place of what makes requests.
 """
 from __future__ import absolute_import
 
-import base64
 import collections
 import contextlib
 import json
+import threading
 
 from iobeam import iobeam
+from iobeam.fake import answers, devices, exports, imports, tokens
+from iobeam.fake.answers import Answer, Refusal
+from iobeam.fake.tokens import makeToken
 from iobeam.http import request
 from iobeam.utils import compat, utils
 
@@ -27,30 +30,17 @@ Row = collections.namedtuple("Row", "projectId deviceId time values")
 Recorded = collections.namedtuple("Recorded", "method path params headers body")
 
 LOST = "lost"  # a fault: carried out, and the answer does not arrive
-_UNITS = {"sec": 1000000, "msec": 1000, "usec": 1}  # us
-_FOR_EVER = 4102444800  # the year 2100, s
-
-
-def makeToken(projectId=1, exp=_FOR_EVER, **claims):
-    """Make a project token that the library takes; nobody signed it.
-
-    Args:
-        projectId (int): its ``pid``.
-        exp (int): its end, in seconds since the epoch.
-        claims: further ones.
-    """
-    def segment(part):
-        raw = json.dumps(part, sort_keys=True).encode("ascii")
-        return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
-
-    payload = dict({"uid": 0, "pid": projectId, "exp": exp, "pms": 7},
-                   **claims)
-    return str(".".join([segment({"typ": "JWT", "alg": "HS256"}),
-                         segment(payload), segment({"fake": 1})]))
+_METHODS = {"ping": ("GET",), "tokens/project": ("GET", "POST"),
+            "devices": ("GET", "POST"), "devices/timestamp": ("GET",),
+            "imports": ("POST",)}
 
 
 class FakeBackend(object):
-    """Registers devices, stores rows, answers queries; fails when told to.
+    """Answers as `iobeam-server` does; fails when told to.
+
+    Devices, imports (generation A and lists), exports and project tokens are
+    there, all that the library asks for; any other path is a 404. Tokens count
+    for what they say, as nobody signs them.
 
     It stands where a client has its requester, so what lies below is not
     there: no retries, time-outs or compression. A failure ends a `send()`
@@ -59,24 +49,33 @@ class FakeBackend(object):
     Attributes:
         devices (dict): id to name of the registered ones.
         rows (list of Row): (projectId, deviceId, time in us, values) of what
-            was accepted, in that order; ``values`` has no None in it.
+            was accepted, in that order; ``values`` has no None in it. Of a
+            repeated device, field and time queries answer the last.
         requests (list of Recorded): (method, path, params, headers, body).
-        tokens (set or None): those accepted; None accepts any.
-        knowsDevices (bool): True refuses rows of unregistered devices.
-        maxValues (int or None): values that a request may hold.
+        tokens (set or None): those accepted, and those handed out since; None
+            accepts any that has not expired.
+        knowsDevices (bool): True refuses rows of unregistered devices; False
+            registers them, as ``iobeam-server serve --auto-register``.
+        maxValues (int or None): values that a request may hold; None is no
+            limit, and says none.
     """
 
     baseUrl = "http://fake.invalid/v1/"
 
     def __init__(self):
-        self.devices = collections.OrderedDict()
         self.rows = []
         self.requests = []
         self.tokens = None
         self.knowsDevices = False
-        self.maxValues = None
+        self.maxValues = imports.MAX_VALUES
+        self._registry = devices.Registry()
+        self._kinds = {}  # (project, series) to what its values are
         self._faults = []
         self._refusal = None
+
+    @property
+    def devices(self):
+        return self._registry.names
 
     def builder(self, projectId=1):
         """Return a `ClientBuilder` with a valid token that talks to this."""
@@ -132,113 +131,113 @@ class FakeBackend(object):
 
     def answer(self, req):
         """Carry out a request and return its answer."""
-        path = req.url[len(self.baseUrl):].strip("/")
-        body = json.loads(json.dumps(req.body))  # a copy, and surely JSON
+        path = req.url.split("/v1/", 1)[-1].strip("/")
+        if req.method not in ("GET", "POST"):
+            raise ValueError("method must be GET or POST, not {}".format(
+                utils.shorten(req.method)))
+        # a copy, and surely JSON
+        body = json.loads(json.dumps(req.body, allow_nan=False))
         self.requests.append(Recorded(req.method, path, dict(req.params),
                                       dict(req.headers), body))
         fault = self._faults.pop(0) if self._faults else None
         if isinstance(fault, Exception):
             raise fault
         if isinstance(fault, tuple):
-            return _Answer(*fault)
+            return Answer(*fault)
         if fault is not None and fault != LOST:
-            return _Answer(fault, {"errors": [
+            return Answer(fault, {"errors": [
                 {"code": fault, "message": "as told by fail()"}]}
                 if fault >= 400 else {})
-        answer = self._carryOut(req.method, path, req.params, req.headers,
-                                body)
+        headers = self._importHeaders() if path == "imports" else {}
+        try:
+            found = self._carryOut(req.method, path, answers.Params(
+                req.params), req.headers, body)
+            found.headers.update(headers)
+        except Refusal as refused:
+            found = Answer(refused.status, {"errors": [refused.error]},
+                           headers)
         if fault == LOST:
             raise request.ConnectionError("the answer was lost, as told")
-        return answer
+        return found
+
+    def _importHeaders(self):
+        found = {"Accept-Encoding": "gzip"}
+        if self.maxValues is not None:
+            found["Iobeam-Max-Values"] = str(self.maxValues)
+        return found
 
     def _carryOut(self, method, path, params, headers, body):
-        if path == "tokens/project" and method == "POST":
-            return _Answer(200, {"token": makeToken()})
-        token = headers.get("Authorization", "")[len("Bearer "):]
-        if not token or self.tokens is not None and token not in self.tokens:
-            return _refusal(401, 1, "invalid token")
+        parts = [compat.unquotePath(part) for part in path.split("/", 3)]
+        methods = _METHODS.get(path) or (
+            ("GET",) if parts[0] == "exports" and len(parts) > 1
+            or parts[0] == "devices" and len(parts) == 2 else ())
+        if not methods:
+            raise Refusal(404, answers.NOT_FOUND, "there is nothing at "
+                          + utils.shorten(path))
+        if method not in methods:
+            raise Refusal(405, answers.WRONG_METHOD,
+                          method + " is not possible here")
+        if path == "ping":
+            return Answer(200, {})
         if path == "tokens/project":
-            return _Answer(200, {"token": makeToken(
-                params.get("project_id", 1))})
+            return self._token(method, params, headers, body)
+        claims = tokens.claimsOf(tokens.bearer(headers), self.tokens)
+        tokens.checkProjectToken(claims, {
+            "imports": tokens.WRITE, "exports": tokens.READ,
+            "devices": tokens.WRITE if method == "POST" else 0}[parts[0]])
+        if parts[0] == "imports":
+            return self._import(params, claims, body)
+        if parts[0] == "exports":
+            return exports.answer(parts[1:], params, claims, self.rows)
         if path == "devices/timestamp":
-            return _Answer(200, {"server_timestamp": int(
-                utils.time.time() * 1000)})
-        if path == "devices" and method == "POST":
-            return self._register(body)
-        if path == "imports" and method == "POST":
-            return self._import(body)
-        if path.startswith("exports/") and method == "GET":
-            return self._export(path.split("/")[1:], params)
-        return _refusal(404, 31, "no such path")
+            return self._timestamp(params)
+        if method == "POST":
+            return self._registry.register(body, claims)
+        return self._registry.listed(params, claims) if len(parts) == 1 \
+            else self._registry.one(parts[1], claims)
 
-    def _register(self, body):
-        deviceId = body.get("device_id") or "fake-device-{}".format(
-            len(self.devices) + 1)
-        name = body.get("device_name") or deviceId
-        if deviceId in self.devices:
-            return _refusal(422, request.ERROR_CODE_DUPLICATE_DEVICE_ID,
-                            "device id already registered")
-        if name in self.devices.values():
-            return _refusal(422, request.ERROR_CODE_DUPLICATE_DEVICE_NAME,
-                            "device name already registered")
-        self.devices[deviceId] = name
-        return _Answer(201, {"device_id": deviceId, "device_name": name})
-
-    def _import(self, body):
-        deviceId = body["device_id"]
-        if self.knowsDevices and deviceId not in self.devices:
-            return _refusal(404, request.ERROR_CODE_NOT_FOUND,
-                            "device not registered")
-        unit = _UNITS[body.get("timefmt", "msec")]
-        if isinstance(body["sources"], dict):
-            fields = body["sources"]["fields"]
-            found = [dict(zip(fields, row))
-                     for row in body["sources"]["data"]]
+    def _token(self, method, params, headers, body):
+        if method == "GET":
+            token, claims = tokens.granted(params, tokens.userOf(
+                tokens.bearer(headers), self.tokens))
         else:
-            found = [{"time": point["time"], source["name"]: point["value"]}
-                     for source in body["sources"]
-                     for point in source["data"]]
-        rows = [Row(body["project_id"], deviceId, row["time"] * unit,
-                    dict((name, value) for name, value in row.items()
-                         if name != "time" and value is not None))
-                for row in found]
-        if self.maxValues is not None and self.maxValues < sum(
-                len(row) - 1 for row in found):
-            return _refusal(413, 2, "too many values")
+            token, claims = tokens.renewed(body, self.tokens)
+            if "did" in claims and not self._registry.isKnown(
+                    claims["pid"], claims["did"]):
+                raise Refusal(401, answers.NOT_AUTHENTICATED,
+                              "the token's device is not registered")
+        if self.tokens is not None:
+            self.tokens.add(token)
+        return Answer(200, tokens.describe(token, claims))
+
+    def _timestamp(self, params):
+        unit = params.choice("timefmt", ("sec", "msec", "usec", "timeval"),
+                             "msec")
+        return Answer(200, {"server_timestamp": answers.shownTime(
+            int(utils.time.time() * 1000000), unit)})
+
+    def _import(self, params, claims, body):
+        isTable = params.choice("fmt", ("table", "list"), "list") == "table"
+        found = imports.read(body, isTable, self.maxValues, claims)
+        isKnown = self._registry.isKnown(found.projectId, found.deviceId)
+        if self.knowsDevices and not isKnown:
+            raise Refusal(404, answers.NOT_FOUND, "device {} is not registered"
+                          .format(utils.shorten(found.deviceId)))
+        kinds = imports.settle(found.columns, lambda name: self._kinds.get(
+            (found.projectId, name)))
+        rows = [Row(found.projectId, found.deviceId, moment, values)
+                for moment, values in found.rows]
         if self._refusal is not None:
             predicate, status, code = self._refusal
             for row in rows:
                 if predicate(row):
-                    return _refusal(status, code, "refused by refuseRows()")
+                    raise Refusal(status, code, "refused by refuseRows()")
+        if not isKnown:
+            self._registry.add(found.projectId, found.deviceId)
+        self._kinds.update(((found.projectId, name), kind)
+                           for name, kind in kinds.items())
         self.rows.extend(rows)
-        return _Answer(200, {})
-
-    def _export(self, parts, params):
-        if "group_by" in params:
-            return _refusal(422, 3, "FakeBackend does not aggregate")
-        project, device, series = (parts + ["all", "all"])[:3]
-        found = collections.OrderedDict()
-        for row in sorted(self.rows, key=lambda row: row.time):
-            for name, value in sorted(row.values.items()):
-                if str(row.projectId) == project \
-                        and device in ("all", row.deviceId) \
-                        and series in ("all", name) \
-                        and _isAskedFor(row.time // 1000, value, params):
-                    found.setdefault((row.deviceId, name), {})[
-                        row.time // 1000] = value
-        return _Answer(200, {"result": [
-            {"project_id": int(project), "device_id": device, "name": name,
-             "data": [{"time": moment, "value": value} for moment, value
-                      in sorted(points.items())[:params.get("limit")]]}
-            for (device, name), points in found.items()]})
-
-
-def _isAskedFor(moment, value, params):
-    return (params.get("from", moment) <= moment <= params.get("to", moment)
-            and ("greater_than" not in params
-                 or value > params["greater_than"])
-            and ("less_than" not in params or value < params["less_than"])
-            and params.get("equals", value) == value)
+        return Answer(200, {})
 
 
 class _FakeRequest(request.Request):
@@ -250,33 +249,80 @@ class _FakeRequest(request.Request):
         self.resp = self._backend.answer(self)
 
 
-class _Answer(object):
-    """An answer with what a Request looks at."""
+class _StandIn(object):
+    """Puts the backend installed last where requesters are asked.
 
-    def __init__(self, status, body=None):
-        self.status_code = status
-        self.headers = {}
-        self._body = body
-        self.text = body if isinstance(body, compat.TEXTS) else \
-            u"" if body is None else json.dumps(body)
-        self.content = self.text
+    Whatever the order in which installations end, as those of tests that run
+    in threads do: the real requester is back when the last one has gone.
+    """
 
-    def json(self):
-        if self._body is None or isinstance(self._body, compat.TEXTS):
-            raise ValueError("no JSON")
-        return self._body
+    _SEAM = ("makeEndpoint", "get", "post")
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._stack = ()  # replaced whole, so that it can be read unlocked
+        self._before = None
+
+    def push(self, entry):
+        with self._lock:
+            if not self._stack:
+                self._replace()
+            self._stack += (entry,)
+            request._requesters = {}
+
+    def remove(self, entry):
+        with self._lock:
+            self._stack = tuple(one for one in self._stack if one is not entry)
+            request._requesters = {}
+            if not self._stack:
+                self._restore()
+
+    def _replace(self):
+        """Redirect the requesters that there are, and those to be made."""
+        real = request.Requester
+        methods = dict((name, getattr(real, name).__func__ if compat.PY2
+                        else getattr(real, name)) for name in self._SEAM)
+        self._before = real, request._requesters, methods
+        for name, method in methods.items():
+            setattr(real, name, self._redirected(name, method))
+
+        class Instances(type):
+            def __instancecheck__(cls, found):
+                return isinstance(found, real)
+
+        def new(cls, *args, **named):
+            if cls is not redirected:  # a subclass of the program's own
+                return object.__new__(cls)
+            return self._stack[-1][0] if self._stack else real(*args, **named)
+
+        redirected = Instances("Requester", (real,), {"__new__": new})
+        request.Requester = redirected
+
+    def _restore(self):
+        request.Requester, request._requesters, methods = self._before
+        for name, method in methods.items():
+            setattr(request.Requester, name, method)
+
+    def _redirected(self, name, method):
+        def redirected(requester, argument):
+            stack = self._stack
+            return getattr(stack[-1][0], name)(argument) if stack \
+                else method(requester, argument)
+
+        return redirected
 
 
-def _refusal(status, code, message):
-    return _Answer(status, {"errors": [{"code": code, "message": message}]})
+_standIn = _StandIn()
 
 
 @contextlib.contextmanager
 def installed(backend=None):
-    """Let every client that is built meanwhile talk to `backend`.
+    """Let every client talk to `backend` for the time being.
 
-    Whatever URL the program names, and for the static calls as well. A
-    requester of the program's own is left alone.
+    Those built meanwhile, whatever URL the program names, and they stay with
+    it; those built before, which go back to their own; and the static calls.
+    A requester of the program's own that makes its own requests is left
+    alone. Installations may be nested and may overlap: the last one counts.
 
     Args:
         backend (FakeBackend or None): None makes one.
@@ -284,18 +330,12 @@ def installed(backend=None):
     Yields:
         FakeBackend: it.
     """
-    backend = FakeBackend() if backend is None else backend
-
-    class Redirected(request.Requester):
-        def __new__(cls, *_, **__):
-            return backend
-
-    before = request.Requester, request._requesters
-    request.Requester, request._requesters = Redirected, {}
+    entry = [FakeBackend() if backend is None else backend]
+    _standIn.push(entry)
     try:
-        yield backend
+        yield entry[0]
     finally:
-        request.Requester, request._requesters = before
+        _standIn.remove(entry)
 
 
 class FakeBackendMixin(object):

@@ -29,7 +29,8 @@ def makeToken(projectId: int = ..., exp: float = ..., **claims: Any) -> str: ...
 
 class FakeBackend:
     baseUrl: str
-    devices: OrderedDict[str, str]
+    @property
+    def devices(self) -> OrderedDict[str, str]: ...
     rows: list[Row]
     requests: list[Recorded]
     tokens: set[str] | None

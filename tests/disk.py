@@ -11,7 +11,8 @@ import sys
 import tempfile
 
 from iobeam import iobeam
-from iobeam import spoolfile
+from iobeam.spool import buffer as spool
+from iobeam.spool import spoolfile
 from tests import loopback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -19,9 +20,17 @@ DEVICE = "dev"
 
 
 @contextlib.contextmanager
-def folder():
-    """Yield a new folder, which goes at the end."""
-    path = tempfile.mkdtemp(prefix="iobeam-test-")
+def folder(inMemory=False):
+    """Yield a new folder, which goes at the end.
+
+    Args:
+        inMemory (bool): in memory, if the system has a place for that: where
+            a test makes thousands of commits and none has to be durable.
+    """
+    memory = "/dev/shm"
+    path = tempfile.mkdtemp(
+        prefix="iobeam-test-", dir=memory if inMemory and os.access(
+            memory, os.W_OK) else None)
     try:
         yield path
     finally:
@@ -53,10 +62,10 @@ class Records(logging.Handler):
 
 
 def builder(server, path=None, projectId=1, device=DEVICE, **options):
-    """A builder for short tests: small time-outs, no repeats."""
+    """A builder for short tests: no repeats."""
     url = server if isinstance(server, str) else server.url
     made = iobeam.ClientBuilder(projectId, loopback.makeToken(projectId)) \
-        .setBackend(url).setTimeout(2, 2).setRetries(0)
+        .setBackend(url).setTimeout(20, 20).setRetries(0)
     if device is not None:
         made.setDeviceId(device)
     if path is not None:
@@ -84,12 +93,35 @@ def chunk(*numbers, **more):
          for number in numbers])
 
 
+def opened(buffer):
+    """A connection to the file of a buffer, for a with."""
+    return contextlib.closing(spoolfile.connect(buffer.file))
+
+
 def stored(buffer, projectId=1):
-    """The numbers of the rows in a buffer, as they would be sent."""
+    """The numbers of the rows in a buffer, in the order of the queue."""
+    def select(connection):
+        found = []
+        for seq, in connection.execute("SELECT seq FROM chunks WHERE project_id "
+                                       "= ? ORDER BY seq", (projectId,)):
+            chunk = spoolfile.chunkAt(connection, seq)
+            chunk = buffer._settled.get(chunk.id, chunk)
+            found.extend(() if chunk is None else chunk.table())
+        return found
+
+    return [row[0] // 1000 for row in buffer._read(select)]
+
+
+def contents(path):
+    """(name, bytes, time of the last write) of the files of a folder.
+
+    Not the time of the last reading: that is the system's to keep or not.
+    """
     found = []
-    with buffer._connection() as connection:
-        for one in buffer._chunks(connection, projectId, sys.maxsize):
-            found.extend(row[0] // 1000 for row in one.table())
+    for name in sorted(os.listdir(path)):
+        with open(os.path.join(path, name), "rb") as opened:
+            found.append((name, opened.read(),
+                          os.stat(opened.name).st_mtime))
     return found
 
 
@@ -116,3 +148,8 @@ def run(*command, **options):
         raise AssertionError("child ended with {}:\n{}".format(
             child.returncode, errors.decode("utf-8", "replace")))
     return out.decode("utf-8")
+
+
+def numbersIn(path):
+    """The numbers of the rows in the buffer of a folder."""
+    return stored(spool.Spool(path))

@@ -5,9 +5,12 @@ import base64
 import contextlib
 import json
 import logging
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 from iobeam.http import request
@@ -26,16 +29,43 @@ except ImportError:
     hypothesis = None
 
 __all__ = ["FakeRequester", "FakeResponse", "OneRequestRequester", "TestCase",
-           "example", "given", "makeToken", "mock", "refusal", "st"]
+           "example", "given", "heldElsewhere", "makeToken", "mock", "refusal",
+           "st"]
 
+@contextlib.contextmanager
+def heldElsewhere(gate):
+    """Let another thread hold a gate."""
+    inside, done = threading.Event(), threading.Event()
+
+    def hold():
+        with gate:
+            inside.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(60)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+# What whoever runs the tests has set up is none of theirs.
+os.environ["IOBEAM_CONFIG"] = os.path.join(
+    tempfile.gettempdir(), "iobeam-tests-without-configuration", "iobeam.ini")
 FAR = 4102444800  # the year 2100, for tokens that are to be valid
 
 
 # -- properties ---------------------------------------------------------------
 
 if hypothesis is not None:
+    # In CI the same examples each time: a change is judged by itself. New ones
+    # are looked for by whoever runs the tests.
     hypothesis.settings.register_profile(
         "iobeam", deadline=None, database=None, max_examples=60,
+        derandomize="CI" in os.environ,
         suppress_health_check=[hypothesis.HealthCheck.too_slow])
     hypothesis.settings.load_profile("iobeam")
     given, example, st = hypothesis.given, hypothesis.example, strategies
@@ -99,6 +129,17 @@ class TestCase(unittest.TestCase):
         path = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, path, True)
         return path
+
+
+def runPython(test, script):
+    """Run a script in a Python of its own, which has to end well."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    out = child.communicate()[0].decode("utf-8")
+    test.assertEqual(0, child.returncode, out)
+    return out
 
 
 def quiet(test):

@@ -408,7 +408,9 @@ class DiskTest(BuilderTest):
 
 class ServerTimeTest(BuilderTest):
     def test_the_clock_is_learnt_at_build(self):
-        with mock.patch("iobeam.utils.utils.time.time", return_value=1000.0):
+        with mock.patch("iobeam.utils.utils.time.time",
+                        return_value=1000.0), \
+                mock.patch("iobeam.clock.elapsed", return_value=50.0):
             client = self.builder(
                 FakeResponse(200, {"server_timestamp": 5000000}),
                 FakeResponse(200)).setDeviceId("d").useServerTime().build()

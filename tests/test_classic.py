@@ -525,11 +525,11 @@ class TestClient(Backends, unittest.TestCase):
         for name in ("a", "b"):
             for point in points[name]:
                 self.client.addDataPoint(name, point)
-        self.client._convertDataSetToBatches()
+        batches = self.client._convertDataSetToBatches()
         self.assertEqual(0, len(self.client._dataset))
-        self.assertEqual(2, len(self.client._batches))
-        found = dict((store.columns()[0], store)
-                     for store in self.client._batches)
+        self.assertEqual([], self.client._batches)
+        self.assertEqual(2, len(batches))
+        found = dict((store.columns()[0], store) for store in batches)
         for name in ("a", "b"):
             self.assertEqual([name], found[name].columns())
             self.assertEqual(len(points[name]), len(found[name]))
@@ -542,21 +542,35 @@ class TestClient(Backends, unittest.TestCase):
     def test_convertDataSetToBatches_set_by_hand(self):
         self.client._dataset["a"] = set([iobeam.DataPoint(1, 5)])
         self.client._dataset["b"] = [iobeam.DataPoint(2, 6)]
-        self.client._convertDataSetToBatches()
+        batches = self.client._convertDataSetToBatches()
         self.assertEqual({}, self.client._dataset)
-        self.assertEqual([["a"], ["b"]], sorted(
-            store.columns() for store in self.client._batches))
+        self.assertEqual([["a"], ["b"]],
+                         sorted(store.columns() for store in batches))
+        self.assertEqual([], self.client._batches)
 
     def test_convertDataSetToBatches_replaced(self):
         self.client._dataset = {"a": set([iobeam.DataPoint(1, 5)])}
-        self.client._convertDataSetToBatches()
-        self.assertEqual({}, self.client._dataset)
         self.client.addDataPoint("b", iobeam.DataPoint(1, 5))
+        self.assertEqual(["a", "b"], sorted(self.client._dataset))
         self.assertTrue(self.client.send())
+        self.assertEqual({}, self.client._dataset)
         self.assertEqual(2, self.dummy.rows)
 
+    def test_batches_hold_what_the_script_tracks_only(self):
+        store = self.client.createDataStore(["a", "b"])
+        for failing in (False, True):
+            self.dummy.failing = failing
+            self.client.addDataPoint("a", iobeam.DataPoint(1, 5))
+            self.assertEqual([store], self.client._batches)
+            if failing:
+                self.assertRaises(Exception, self.client.send)
+            else:
+                self.client.send()
+            self.assertEqual([store], self.client._batches)
+            self.assertEqual(0, len(self.client._dataset))
+
     def test_convertDataSetToBatches_nothing(self):
-        self.client._convertDataSetToBatches()
+        self.assertEqual([], self.client._convertDataSetToBatches())
         self.assertEqual([], self.client._batches)
 
     def test_send_nothing(self):

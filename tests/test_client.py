@@ -5,7 +5,7 @@ import gc
 import os
 import threading
 
-from iobeam import iobeam
+from iobeam import iobeam, testing
 from iobeam.http import request
 from tests import support
 from tests.support import (FakeRequester, FakeResponse, OneRequestRequester,
@@ -98,10 +98,10 @@ class DeviceTest(ClientTest):
         client.send()
         found = [(device, fields[1], len(rows))
                  for device, fields, rows in self.tables()]
-        self.assertEqual([("one", 2), ("two", 1), ("one", 1)],
+        self.assertEqual([("one", 3), ("two", 1)],
                          [(device, rows) for device, name, rows in found
                           if name == "a"])
-        self.assertEqual([("one", 2), ("two", 1), ("one", 1)],
+        self.assertEqual([("one", 3), ("two", 1)],
                          [(device, rows) for device, name, rows in found
                           if name == "p"])
 
@@ -509,6 +509,24 @@ class BufferTest(ClientTest):
                          self.tables())
         self.assertTrue(os.path.exists(os.path.join(path,
                                                     "iobeam_buffer.db")))
+
+
+class QueryTest(support.TestCase):
+    def test_a_client_asks_with_its_own_token_and_backend(self):
+        with testing.installed() as backend:
+            client = iobeam.ClientBuilder(1, testing.makeToken(1)) \
+                .setBackend("http://somewhere.else/v1/").setDeviceId("d").build()
+            client.createDataStore(["a"]).add(5, {"a": 1})
+            client.send()
+            found = client.makeQuery(iobeam.QueryReq(1, "d", "a"))
+            self.assertEqual([{"time": 5, "value": 1}],
+                             found["result"][0]["data"])
+            backend.fail(403)
+            self.assertRaises(request.UnauthorizedError, client.makeQuery,
+                              iobeam.QueryReq(1))
+            client.close()
+            with self.assertRaisesRegex(request.Error, "closed"):
+                client.makeQuery(iobeam.QueryReq(1))
 
 
 class StaticTest(support.TestCase):

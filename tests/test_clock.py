@@ -1,7 +1,11 @@
 """Whose clock counts: `useServerTime`, and what Date headers tell."""
 from __future__ import absolute_import
 
+import json
+import pickle
+
 from iobeam import iobeam
+from iobeam.clock import elapsed
 from iobeam.http import request
 from tests import support
 from tests.support import (FakeRequester, FakeResponse, RichResponse, mock,
@@ -17,10 +21,17 @@ def serverTime(milliseconds):
 class ClockTest(support.TestCase):
     def setUp(self):
         self.now = LOCAL
-        patched = mock.patch("iobeam.utils.utils.time.time",
-                             lambda: self.now)
-        patched.start()
-        self.addCleanup(patched.stop)
+        self.elapsed = 50.0  # s, by the clock that nobody sets
+        for name, seconds in (("iobeam.utils.utils.time.time",
+                               lambda: self.now),
+                              ("iobeam.clock.elapsed", lambda: self.elapsed)):
+            patched = mock.patch(name, seconds)
+            patched.start()
+            self.addCleanup(patched.stop)
+
+    def wait(self, seconds):
+        self.now += seconds
+        self.elapsed += seconds
 
     def build(self, *script, **options):
         self.requester = FakeRequester(*script, **options)
@@ -38,7 +49,7 @@ class ServerTimeTest(ClockTest):
             client = self.build(serverTime(server)).useServerTime().build()
             store = client.createDataStore(["a"])
             store.add(None, {"a": 1})
-            self.now += 2.5
+            self.wait(2.5)
             store.addRows([(None, {"a": 1}), (7, {"a": 1})])
             self.assertEqual([server * 1000, (server + 2500) * 1000, 7000],
                              self.times(store))
@@ -50,6 +61,8 @@ class ServerTimeTest(ClockTest):
         store = client.createDataStore(["a"])
         store.add(None, {"a": 1})
         self.now = 20.0  # somebody set the clock
+        store.add(None, {"a": 1})
+        self.assertEqual([5000000000] * 2, self.times(store))
         self.requester.script = [serverTime(5001000), FakeResponse(200, {})]
         client.send()
         store.add(None, {"a": 1})
@@ -72,7 +85,9 @@ class ServerTimeTest(ClockTest):
                        request.TimeoutError("t"), refusal(401, 1),
                        request.ConnectionError("c"), FakeResponse(200, {}),
                        serverTime("5"), serverTime(None), serverTime(True),
-                       serverTime(-5), FakeResponse(200, ValueError("HTML"))):
+                       serverTime(-5), serverTime(10 ** 30),
+                       FakeResponse(200, ValueError("HTML")),
+                       KeyError("a double's own"), RuntimeError("deep")):
             client = self.build(answer).useServerTime().build()
             with self.warnings(count=1):
                 for columns in (["a"], ["b"]):
@@ -91,13 +106,116 @@ class ServerTimeTest(ClockTest):
 
     def test_halfway_between_question_and_answer(self):
         def slow(_):
-            self.now += 4
+            self.wait(1.5)
             return serverTime(5000000)
 
         client = self.build(slow).useServerTime().build()
         store = client.createDataStore(["a"])
         store.add(None, {"a": 1})
-        self.assertEqual([5002000000], self.times(store))
+        self.assertEqual([5000750000], self.times(store))
+
+
+    def test_a_question_that_took_long_is_asked_again(self):
+        def answering(seconds, milliseconds):
+            def answer(_):
+                self.wait(seconds)
+                return serverTime(milliseconds)
+            return answer
+
+        for first, second, expected in (
+                (answering(8, 5008000), answering(0, 5008000), 5008000000),
+                # the better of the two: 5008 s were told within 8 s, so that
+                # it is 5012 s at their end, and 9 s later 5021 s
+                (answering(8, 5008000), answering(9, 1), 5021000000),
+                (answering(8, 5008000), FakeResponse(500), 5012000000)):
+            client = self.build(first, second).useServerTime().build()
+            store = client.createDataStore(["a"])
+            store.add(None, {"a": 1})
+            self.assertEqual([expected], self.times(store))
+            store.clear()
+
+    def test_setting_the_clock_between_two_sends_moves_nothing(self):
+        self.now = LOCAL - 3 * 3600
+        client = self.build(serverTime(1000000)).useServerTime().build()
+        store = client.createDataStore(["a"])
+        expected = []
+        for seconds, step in ((1, 0), (2, 3 * 3600), (0.25, -5), (10, 0.004)):
+            self.wait(seconds)
+            self.now += step
+            store.add(None, {"a": 1})
+            expected.append((1000 + self.elapsed - 50) * 1000000)
+        self.assertEqual(expected, self.times(store))
+
+    def test_rows_that_wait_when_it_is_learnt_are_put_right(self):
+        client = self.build(FakeResponse(500)).useServerTime().build()
+        store, other = [client.createDataStore([name]) for name in "ab"]
+        with self.warnings(count=1):
+            store.add(None, {"a": 0})
+            self.wait(1.5)
+            self.now += 3 * 3600  # set meanwhile
+            store.addRows([(None, {"a": 1}), (7, {"a": 2})])
+            other.add(None, {"b": 3})
+            other.add(iobeam.Timestamp(5), {"b": 4})
+        self.wait(10)
+        self.requester.script = [serverTime(9000000), FakeResponse(503)]
+        self.assertRaises(request.Error, client.send)
+        self.assertEqual([8988500000, 8990000000, 7000], self.times(store))
+        self.assertEqual([8990000000, 5000], self.times(other))
+        self.requester.script = [serverTime(9000000)]
+        client.send()
+        sent = [row for req in self.requester.requests
+                if req.path == "imports" for row in req.body["sources"]["data"]]
+        self.assertEqual([8988500000, 8990000000, 7000],
+                         [row[0] for row in sent][-5:-2])
+
+    def test_rows_are_sent_with_the_local_clock_if_it_stays_unknown(self):
+        client = self.build(FakeResponse(500)).useServerTime().build()
+        store = client.createDataStore(["a"])
+        with self.warnings(count=1):
+            store.add(None, {"a": 1})
+        self.assertEqual(store.rows(), pickle.loads(pickle.dumps(
+            store)).rows())
+        self.requester.script = [FakeResponse(404)]
+        client.send()
+        sent = self.requester.requests[-1].body
+        self.assertEqual([[1000000000, 1]], sent["sources"]["data"])
+        self.assertEqual("[[1000000000, 1]]",
+                         json.dumps(sent["sources"]["data"]))
+
+    def test_only_rows_without_a_timestamp_ask_the_clock(self):
+        client = self.build(serverTime(5000000)).useServerTime().build()
+        store = client.createDataStore(["a"])
+        with mock.patch.object(client._clock, "now", side_effect=KeyError):
+            store.add(5, {"a": 1})
+            self.assertRaises(KeyError, store.add, None, {"a": 1})
+
+    def test_time_asleep_counts_where_the_system_tells_it(self):
+        import time
+        try:
+            low = time.clock_gettime(time.CLOCK_BOOTTIME)
+        except (AttributeError, OSError):  # WebAssembly has its name only
+            low = None
+        if low is not None:
+            found = elapsed()
+            self.assertLessEqual(low, found)
+            self.assertLessEqual(found, time.clock_gettime(
+                time.CLOCK_BOOTTIME))
+        else:
+            self.assertLessEqual(elapsed(), elapsed())
+
+    def test_loading_requests_is_no_part_of_the_answers_time(self):
+        out = support.runPython(self, (
+            "import sys\n"
+            "from iobeam import iobeam\n"
+            "from iobeam.endpoints import devices\n"
+            "def ask(service):\n"
+            "    print('requests' in sys.modules)\n"
+            "    return -1\n"
+            "devices.DeviceService.getTimestamp = ask\n"
+            "iobeam.ClientBuilder(1, {!r}).setBackend('http://127.0.0.1:9/v1/')"
+            ".setDeviceId('dev').useServerTime().build()\n".format(
+                validToken())))
+        self.assertEqual(out.split(), ["True"])
 
 
 class DateTest(ClockTest):

@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 from iobeam import testing
 from iobeam.http import request
-from tests import contracts, loopback, support
+from tests import contract, contracts, loopback, support
 
 
 class RealMixin(object):
@@ -17,7 +17,7 @@ class RealMixin(object):
 
     def closeAll(self):
         for requester in self.made:
-            requester._session.close()
+            requester.close()
 
     def requester(self, *answers):
         self.server.script(*[
@@ -62,6 +62,25 @@ class TestingRequesterTest(TestingMixin, contracts.RequesterContract,
 class TestingServicesTest(TestingMixin, contracts.ServicesContract,
                           support.TestCase):
     pass
+
+
+class FakeBackendTest(contract.BackendContract, support.TestCase):
+    """The live server's side of it: server/tests/test_contract.py."""
+
+    project, otherProject = 7, 8
+
+    def connect(self):
+        self.backend = self.requester = testing.FakeBackend()
+        self.backend.knowsDevices = True
+
+    def token(self, permissions=7, project=None, device=None, **claims):
+        if device is not None:
+            claims["did"] = device
+        return testing.makeToken(project or self.project, pms=permissions,
+                                 **claims)
+
+    def userToken(self):
+        return testing.makeToken(0, uid=5)
 
 
 class RealRequesterTest(RealMixin, contracts.RequesterContract,

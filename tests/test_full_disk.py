@@ -90,7 +90,7 @@ class Case(unittest.TestCase):
     def end(client):
         client._isOpen = False
         client._outbox.close()
-        client._requester._session.close()
+        client._requester.close()
 
     def arrived(self):
         return disk.numbers(self.server.applied)

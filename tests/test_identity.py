@@ -159,6 +159,65 @@ class SavingTest(IdentityTest):
         with self.failing(), self.warnings(count=0):
             found.saveUnsaved()  # nothing is left to save
 
+    def written(self, deviceIds, found=None):
+        """The files that saving these writes, in their order."""
+        found = found or self.make()
+        names = []
+        replace = identity.compat.replaceFile
+
+        def look(source, target):
+            names.append(os.path.basename(target))
+            replace(source, target)
+
+        with mock.patch.object(identity.compat, "replaceFile", look):
+            for deviceId in deviceIds:
+                found.saveDeviceId(deviceId)
+        return names
+
+    def test_an_id_that_is_on_disk_is_not_written_again(self):
+        both = ["iobeam_device_id", "iobeam_state.json"]
+        self.assertEqual(both, self.written(["own"] * 100))
+        self.assertEqual([], self.written(["own"] * 100))  # the next start
+        # a relay that goes from one to another: each change is on disk
+        self.assertEqual(both * 3, self.written(["a", "a", "b", "b", "a"]))
+        self.assertEqual("a", self.make().readDeviceId())
+
+    def test_files_that_somebody_touched_are_mended(self):
+        found = self.make()
+        found.saveDeviceId("own")
+        for spoil, expected in (
+                (lambda: os.remove(self.file("iobeam_device_id")),
+                 ["iobeam_device_id"]),
+                (lambda: self.write("iobeam_device_id", b"own\n"),
+                 ["iobeam_device_id"]),
+                (lambda: self.write("iobeam_device_id", b"other"),
+                 ["iobeam_device_id"]),
+                (lambda: os.remove(self.file("iobeam_state.json")),
+                 ["iobeam_state.json"]),
+                (lambda: self.write("iobeam_state.json", b"{"),
+                 ["iobeam_state.json"])):
+            spoil()
+            self.assertEqual(expected, self.written(["own"], found))
+            self.assertEqual(b"own", self.read("iobeam_device_id"))
+            self.assertEqual("own", self.state()["device_id"])
+
+    def test_an_id_that_another_project_had_becomes_ours(self):
+        self.make(2).saveDeviceId("own")
+        self.assertEqual(["iobeam_state.json"], self.written(["own"]))
+        self.assertEqual("own", self.make().readDeviceId())
+
+    def test_a_client_that_sets_its_own_id_again_writes_nothing(self):
+        builder = iobeam.ClientBuilder(1, validToken(1)).saveToDisk(
+            self.path).setBackend(FakeRequester()).setDeviceId("own")
+        client = builder.build()
+        client.setDeviceId("own")
+        with self.failing(), self.failing("mkstemp", identity.tempfile), \
+                self.warnings(count=0):
+            for _ in range(100):
+                client.setDeviceId("own")
+                client.registerDevice("own")
+                client.registerDevice()
+
     def test_a_later_trouble_is_told_again(self):
         found = self.make()
         for deviceId in ("one", "two"):

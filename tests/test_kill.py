@@ -48,7 +48,7 @@ class Process(object):
 
     def killAfter(self, seconds):
         """Kill it `seconds` after its first word."""
-        started = self._ready.wait(20)
+        started = self._ready.wait(60)
         time.sleep(seconds)
         if self._child.poll() is not None:
             self._reader.join()
@@ -101,7 +101,7 @@ class KillTest(unittest.TestCase):
     def deliver(self):
         client = disk.builder(self.server, self.path).build()
         try:
-            client.send(timeout=30)
+            client.send(timeout=120)
             self.assertEqual(client.pending(), 0)
             self.assertEqual(client.stats()["rejected"], 0)
             client.close()

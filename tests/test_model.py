@@ -11,9 +11,9 @@ import sqlite3
 import threading
 import unittest
 
-from iobeam import buffer as spool
-from iobeam import spoolfile
 from iobeam.http import request
+from iobeam.spool import buffer as spool
+from iobeam.spool import spoolfile
 from tests import disk, loopback
 
 try:

@@ -160,7 +160,15 @@ class SecretsTest(support.TestCase):
     def test_credentials_in_the_address_of_the_backend(self):
         for url in ("http://me:pass-secret@127.0.0.1:1/v1/",
                     "http://me:pass-secret@example.invalid/v1/",
-                    "ftp://me:pass-secret@127.0.0.1/"):
+                    "ftp://me:pass-secret@127.0.0.1/",
+                    "http://me:pass-secret/x@127.0.0.1:1/v1/",
+                    "http://me:1/pass-secret@127.0.0.1:1/v1/",
+                    "http://me:x@pass-secret@127.0.0.1:1/v1/",
+                    "http://me:pass-secret#@127.0.0.1:1/v1/",
+                    "http://me:pass-secret", "me:pass-secret@127.0.0.1/v1/",
+                    "http:/me:pass-secret@127.0.0.1/v1/",
+                    "http://me:[pass-secret@127.0.0.1/v1/",
+                    "http://127.0.0.1:1/v1/?key=pass-secret"):
             with self.everythingLogged():
                 builder = iobeam.ClientBuilder(1, self.secret()).setBackend(
                     url).setRetries(0).setTimeout(1, 1)

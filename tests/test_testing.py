@@ -1,13 +1,17 @@
 from __future__ import absolute_import
 
+import io
 import os
 import subprocess
 import sys
+import threading
 import unittest
 
-from iobeam import iobeam, testing
+from iobeam import cli, iobeam, testing
+from iobeam.endpoints import devices, tokens
 from iobeam.http import request
-from tests import support
+from iobeam.utils import utils
+from tests import loopback, support
 
 try:
     import pytest
@@ -43,21 +47,22 @@ class MixinTest(testing.FakeBackendMixin, support.TestCase):
         for qry, times in (
                 (iobeam.QueryReq(1), [0, 1, 2]),
                 (iobeam.QueryReq(1, "other"), []),
-                (iobeam.QueryReq(2), []),
                 (iobeam.QueryReq(1, "greenhouse-1", "temperature"), [0, 1, 2]),
                 (iobeam.QueryReq(1).fromTime(1), [1, 2]),
                 (iobeam.QueryReq(1).toTime(1), [0, 1]),
-                (iobeam.QueryReq(1).limit(2), [0, 1]),
+                (iobeam.QueryReq(1).limit(2), [1, 2]),
                 (iobeam.QueryReq(1).greaterThan(1), [1, 2]),
                 (iobeam.QueryReq(1).lessThan(3), [0, 1]),
                 (iobeam.QueryReq(1).equals(2.5), [1])):
             result = iobeam.makeQuery(token, qry)["result"]
             self.assertEqual(times, [point["time"] for series in result
                                      for point in series["data"]])
-        self.assertRaises(request.UnknownCodeError, iobeam.makeQuery, token,
-                          iobeam.QueryReq(1).groupBy("1h").operator("mean"))
+        self.assertRaises(request.UnauthorizedError, iobeam.makeQuery, token,
+                          iobeam.QueryReq(2))
         self.assertIsInstance(
             iobeam.fetchDeviceToken("user", 1, "dev"), str)
+        self.assertIsInstance(iobeam.fetchDeviceToken(
+            testing.makeToken(0, uid=1), 1, "dev"), str)
 
     def test_every_test_has_a_new_one(self):
         self.assertEqual([], self.backend.requests)
@@ -75,6 +80,164 @@ class BackendTest(support.TestCase):
             self.assertIs(backend, request.getRequester("http://x/v1/"))
         self.assertIs(before, request.Requester)
         self.assertIsNot(backend, request.getRequester("http://127.0.0.1/v1/"))
+
+    def test_clients_built_before_talk_to_it_meanwhile(self):
+        with loopback.Loopback() as server:
+            client = iobeam.ClientBuilder(1, testing.makeToken(1)) \
+                .setBackend(server.url).setDeviceId("dev").build()
+            shared = request.getRequester(server.url)
+            store = client.createDataStore(["a"])
+            store.add(1, {"a": 1})
+            with testing.installed() as outer:
+                client.send()
+                store.add(2, {"a": 2})
+                with testing.installed() as inner:
+                    client.send()
+                    shared.get(shared.makeEndpoint("ping")).execute()
+                store.add(3, {"a": 3})
+                client.send()
+                self.assertIsInstance(client._requester, request.Requester)
+            store.add(4, {"a": 4})
+            client.send()
+            client.close()
+            self.assertEqual([1, 3], outer.values("a"))
+            self.assertEqual([2], inner.values("a"))
+            self.assertEqual(["imports", "ping"],
+                             [sent.path for sent in inner.requests])
+            self.assertEqual([4], [row.values["a"] for row in server.applied])
+
+    def test_clients_built_meanwhile_stay_with_it(self):
+        with testing.installed() as backend:
+            client = iobeam.ClientBuilder(1, testing.makeToken(1)) \
+                .setBackend("http://127.0.0.1:1/v1/").setDeviceId("d").build()
+        client.createDataStore(["a"]).add(1, {"a": 1})
+        client.send()
+        self.assertEqual([1], backend.values("a"))
+
+    def test_requesters_of_the_programs_own_are_left_alone(self):
+        own, before = support.FakeRequester(), testing.FakeBackend()
+        with testing.installed() as backend:
+            class Own(request.Requester):
+                def get(self, url):
+                    return "its own: " + url
+
+            self.assertEqual("its own: x", Own("http://x/v1/").get("x"))
+            for requester in (own, before):
+                client = iobeam.ClientBuilder(1, testing.makeToken(1)) \
+                    .setBackend(requester).setDeviceId("dev").build()
+                client.createDataStore(["a"]).add(1, {"a": 1})
+                client.send()
+        self.assertEqual([], backend.requests)
+        self.assertEqual((1, 1), (len(own.requests), len(before.requests)))
+
+    def test_all_is_as_before_in_whatever_order_installations_end(self):
+        before = (request.Requester, request._requesters) + tuple(
+            request.Requester.__dict__[name]
+            for name in ("makeEndpoint", "get", "post"))
+        contexts = [testing.installed() for _ in range(3)]
+        for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+            contexts = [testing.installed() for _ in range(3)]
+            backends = [context.__enter__() for context in contexts]
+            left = [0, 1, 2]
+            for number in order:
+                self.assertIs(backends[left[-1]],
+                              request.getRequester("http://x/v1/"))
+                left.remove(number)
+                contexts[number].__exit__(None, None, None)
+            self.assertEqual(before, (request.Requester, request._requesters)
+                             + tuple(request.Requester.__dict__[name] for name
+                                     in ("makeEndpoint", "get", "post")))
+        with self.assertRaises(ZeroDivisionError):
+            with testing.installed():
+                raise ZeroDivisionError()
+        self.assertIs(before[0], request.Requester)
+
+    def test_threads_may_install_their_own(self):
+        before = request.Requester
+        errors = []
+
+        def work():
+            for _ in range(50):
+                try:
+                    with testing.installed():
+                        script(url="http://127.0.0.1:1/v1/")
+                except request.SendError as error:
+                    if not isinstance(error, request.UnauthorizedError):
+                        errors.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([], errors)
+        self.assertIs(before, request.Requester)
+
+    def test_a_command_talks_to_it(self):
+        token = testing.makeToken(1)
+        with testing.installed() as backend:
+            script()
+            with support.mock.patch.dict(os.environ, {
+                    "IOBEAM_TOKEN": token, "IOBEAM_PROJECT_ID": "1",
+                    "IOBEAM_BACKEND": "http://127.0.0.1:1/v1/"}):
+                said = io.StringIO() if str is not bytes else io.BytesIO()
+                with support.mock.patch("sys.stdout", said):
+                    self.assertEqual(0, cli.main(["query", "--json"]))
+        self.assertIn("21.5", said.getvalue())
+        self.assertEqual("exports/1/all/all", backend.requests[-1].path)
+
+    def test_what_a_test_puts_into_devices_is_registered(self):
+        self.backend.knowsDevices = True
+        self.backend.devices["test-device"] = "its name"
+        self.store.add(1, {"a": 1})
+        self.client.send()
+        for projectId in (1, 2):
+            with self.assertRaises(request.DuplicateIdError):
+                self.backend.builder(projectId).registerDevice(
+                    "test-device").build()
+        del self.backend.devices["test-device"]
+        self.backend.builder().registerDevice("test-device").build()
+
+    def test_unregistered_devices_are_registered_by_their_rows(self):
+        self.store.add(1, {"a": 1})
+        self.client.send()
+        self.assertEqual({"test-device": "test-device"},
+                         dict(self.backend.devices))
+
+    def test_what_no_requester_sends(self):
+        for change in (lambda req: setattr(req, "method", "PUT"),
+                       lambda req: req.setBody({"v": float("nan")})):
+            req = self.backend.post(self.backend.makeEndpoint("imports"))
+            change(req)
+            self.assertRaises(ValueError, req.execute)
+        self.assertEqual([], self.backend.requests)
+
+    def test_headers_are_found_in_any_case(self):
+        req = self.backend.get(self.backend.makeEndpoint("ping"))
+        req.execute()
+        for name in ("Content-Type", "content-type"):
+            self.assertEqual("application/json", req.getResponseHeader(name))
+        self.assertIn("DATE", req.resp.headers)
+        self.assertIsNone(req.getResponseHeader("Retry-After"))
+
+    def test_a_refresh_stays_in_its_project(self):
+        expired = testing.makeToken(7, exp=1, pms=3)
+        client = iobeam.ClientBuilder(7, expired).setBackend(self.backend) \
+            .setDeviceId("dev").build()
+        claims = utils.readToken(client.projectToken)
+        self.assertEqual((7, 3), (claims["pid"], claims["pms"]))
+
+    def test_tokens_handed_out_join_those_accepted(self):
+        old = testing.makeToken(1, exp=1000, jti="1")
+        self.backend.tokens = set(["opaque", "user"])
+        self.assertRaises(request.UnauthorizedError, iobeam.fetchDeviceToken,
+                          "another", 1, "dev", backend=self.backend)
+        given = iobeam.fetchDeviceToken("user", 1, "dev", backend=self.backend)
+        self.assertEqual(set(["opaque", "user", given]), self.backend.tokens)
+        devices.DeviceService("opaque", self.backend).registerDevice(1, "dev")
+        service = tokens.TokenService(self.backend)
+        self.assertRaises(request.UnauthorizedError, service.refreshToken, old)
+        self.assertIn(service.refreshToken(given), self.backend.tokens)
 
     def test_failures_leave_the_rows_pending(self):
         for fault in (500, 503, 302, 404, (200, "<html>log in</html>"),

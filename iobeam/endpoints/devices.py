@@ -11,7 +11,9 @@ __all__ = ["DeviceService", "DuplicateIdError", "DuplicateNameError"]
 
 
 class DeviceService(service.EndpointService):
-    """Registers devices and asks for the time."""
+    """Registers devices, lists them, and asks for the time."""
+
+    PAGE = 1000  # devices of one answer
 
     def getTimestamp(self):
         """Return the server's clock in milliseconds, or -1 on any failure.
@@ -24,10 +26,12 @@ class DeviceService(service.EndpointService):
         req.token(self.token)
         try:
             req.execute()
-        except (request.Error, EnvironmentError):
+            status, answer = req.getResponseCode(), req.getResponse()
+        except Exception as error:  # no way of asking may end a build()
+            utils.getLogger().debug("asking the server's time: %s",
+                                    type(error).__name__)
             return -1
-        answer = req.getResponse()
-        if req.getResponseCode() != 200 or not isinstance(answer, dict):
+        if status != 200 or not isinstance(answer, dict):
             return -1
         moment = answer.get("server_timestamp")
         return moment if compat.isInteger(moment) else -1
@@ -85,9 +89,48 @@ class DeviceService(service.EndpointService):
         if code in (200, 201):
             return _registered(req, projectId)
         if code == 403:
-            raise request.UnauthorizedError("Invalid credentials.", code,
-                                            req.getApiErrors())
+            raise request.UnauthorizedError(
+                "Invalid credentials." + _wordsOf(req), code,
+                req.getApiErrors())
         self.raiseUnknownCodeError(req)
+
+    def listDevices(self, projectId):
+        """Return what is registered: a list of dicts, in the order of ids.
+
+        They have ``device_id``, ``device_name`` and ``created``, as the
+        backend writes it. A device's token sees its own device only.
+
+        Raises:
+            UnauthorizedError: no token, or one that the backend refuses.
+            UnknownCodeError: another status than 200.
+            Error: an answer without devices.
+            ValueError: the project's id is not valid.
+        """
+        utils.checkValidProjectId(projectId)
+        self._checkToken()
+        found = []
+        while True:
+            page = self._page(projectId, len(found))
+            known = set(one["device_id"] for one in found)
+            found += [one for one in page if one["device_id"] not in known]
+            if len(page) != self.PAGE:  # more: it knows no pages
+                return found
+
+    def _page(self, projectId, offset):
+        req = self.requester().get(self.makeEndpoint("devices"))
+        req.token(self.token).setParam("project_id", projectId) \
+            .setParam("offset", offset).setParam("count", self.PAGE)
+        req.execute()
+        if req.getResponseCode() != 200:
+            self.raiseUnknownCodeError(req)
+        answer = req.getResponse()
+        page = answer.get("devices") if isinstance(answer, dict) else None
+        if not isinstance(page, list) or not all(
+                isinstance(one, dict) and one.get("device_id")
+                for one in page):
+            raise request.Error("the answer is no list of devices: {}".format(
+                req.describeAnswer()), req.getResponseCode())
+        return page
 
 
 def checkDeviceName(deviceName):
@@ -95,6 +138,14 @@ def checkDeviceName(deviceName):
     if deviceName is not None and not isinstance(deviceName, compat.TEXTS):
         raise ValueError("deviceName must be a string, not {}".format(
             utils.shorten(deviceName)))
+
+
+def _wordsOf(req):
+    """What the backend says of it: a token that may only read is a good one."""
+    said = (req.getApiError() or {}).get("message")
+    if not said or not isinstance(said, compat.TEXTS):
+        return ""
+    return " The backend says: " + compat.toNative(said)
 
 
 def _registered(req, projectId):

@@ -1,3 +1,5 @@
+from typing import Any
+
 from iobeam.endpoints.service import EndpointService
 from iobeam.errors import (
     DuplicateIdError as DuplicateIdError,
@@ -12,6 +14,7 @@ __all__ = [
 def checkDeviceName(deviceName: str | None) -> None: ...
 
 class DeviceService(EndpointService):
+    PAGE: int
     def getTimestamp(self) -> int: ...
     def registerDevice(
         self,
@@ -19,3 +22,4 @@ class DeviceService(EndpointService):
         deviceId: str | None = ...,
         deviceName: str | None = ...,
     ) -> Device: ...
+    def listDevices(self, projectId: int) -> list[dict[str, Any]]: ...

@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from iobeam.endpoints import service
+from iobeam.resources import result
 from iobeam.utils import utils
 
 
@@ -16,7 +17,8 @@ class ExportService(service.EndpointService):
 
         Returns:
             dict: ``{"result": [{"project_id", "device_id", "name", "data":
-            [{"time", "value"}, ..]}, ..]}``; text for ``output("csv")``.
+            [{"time", "value"}, ..]}, ..]}``, a table in notebooks; text for
+            ``output("csv")``.
 
         Raises:
             UnauthorizedError: no token, 401 or 403.
@@ -40,7 +42,10 @@ class ExportService(service.EndpointService):
         if req.getResponseCode() != 200 or _isPage(req) \
                 or not (isText or req.isAccepted()):
             self.raiseUnknownCodeError(req)
-        return getattr(req.resp, "text", None) if isText else req.getResponse()
+        if isText:
+            return getattr(req.resp, "text", None)
+        found = req.getResponse()
+        return result.Result(found) if isinstance(found, dict) else found
 
 
 def _isPage(req):

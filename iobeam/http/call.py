@@ -6,19 +6,20 @@ travel through the arguments: it is the current one of its thread.
 """
 from __future__ import absolute_import
 
+import sys
 import threading
 
+from iobeam.http import settings
 from iobeam.utils import compat
-
-GIVE_UP_SECONDS = 60.0  # without progress, unless a builder says otherwise
-CONNECT_SECONDS = 10.0  # for one connection
-READ_SECONDS = 30.0  # between two bytes of an answer
 
 _threads = threading.local()
 
 
 class Call(object):
     """Limits and facts of one public call.
+
+    Current from a ``with`` on, for as long as the function that holds the
+    ``with`` runs.
 
     Args:
         timeout (float or None): hard limit for the whole call, in seconds.
@@ -38,10 +39,11 @@ class Call(object):
             without a readable answer. Reset by `begin`.
         stepSeconds (float): the longest that one read or write may take.
         sending (bool): the current attempt has put bytes on the wire.
+        exchange: what the transport knows of the latest attempt.
         requests, repeats, bytes (int): counted for ``client.stats()``.
     """
 
-    def __init__(self, timeout=None, giveUpAfter=GIVE_UP_SECONDS,
+    def __init__(self, timeout=None, giveUpAfter=settings.GIVE_UP_SECONDS,
                  clock=compat.monotonic):
         self._clock = clock
         self._giveUpAfter = giveUpAfter
@@ -51,9 +53,10 @@ class Call(object):
         self.repeatsUnsafe = True
         self.resizes = False
         self.repeated = 0
-        self.stepSeconds = READ_SECONDS
+        self.stepSeconds = settings.READ_SECONDS
         self.inDoubt = False
         self.sending = False
+        self.exchange = None
         self.requests = self.repeats = self.bytes = 0
 
     def begin(self, stepSeconds):
@@ -80,23 +83,59 @@ class Call(object):
             self.onTrouble()
 
     def __enter__(self):
-        _stack().append(self)
+        stack = _stack()
+        _dropDead(stack)
+        stack.append((self, _frame(1)))
         return self
 
     def __exit__(self, *_):
-        _stack().pop()
+        stack = _stack()
+        for place in range(len(stack) - 1, -1, -1):
+            if stack[place][0] is self:
+                del stack[place:]  # an interrupted inner one as well
+                break
 
 
 def current(default=Call):
     """Return this thread's running call, or a new one made by `default`."""
     stack = _stack()
+    _dropDead(stack)
     if stack:
-        return stack[-1]
+        return stack[-1][0]
     return default() if default is not None else None
 
 
+def running():
+    """Return the call that the code below `current` runs in, or None."""
+    stack = _stack()
+    return stack[-1][0] if stack else None
+
+
 def _stack():
-    """The calls of this thread, the innermost last."""
-    if not hasattr(_threads, "stack"):
+    """The calls of this thread with who entered them, the innermost last."""
+    try:
+        return _threads.stack
+    except AttributeError:
         _threads.stack = []
-    return _threads.stack
+        return _threads.stack
+
+
+def _dropDead(stack):
+    """Forget calls whose end an interrupt has skipped.
+
+    A KeyboardInterrupt in the first instant of `__exit__`, or in the last one
+    of `__enter__`, leaves its call behind, with limits that are long over.
+    Whoever entered a living one is still at work, somewhere above us.
+    """
+    while stack and stack[-1][1] is not None:
+        frame = sys._getframe(2)
+        while frame is not None and frame is not stack[-1][1]:
+            frame = frame.f_back
+        if frame is not None:
+            break
+        stack.pop()
+
+
+def _frame(depth):
+    """The frame that called our caller, if this Python can tell."""
+    return sys._getframe(depth + 1) if hasattr(sys, "_getframe") else None

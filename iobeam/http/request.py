@@ -7,11 +7,11 @@ in `iobeam.http.transport`, which is imported at the first real request.
 from __future__ import absolute_import
 
 import json
-import os
 import re
-import threading
 
 from iobeam import errors
+from iobeam.http import address, loading
+from iobeam.http.settings import Settings
 from iobeam.utils import compat, utils
 
 __all__ = ["ConnectionError", "DEFAULT_BASE_URL", "DuplicateIdError",
@@ -37,39 +37,16 @@ ERROR_CODE_NOT_FOUND = 32
 ERROR_CODE_DUPLICATE_DEVICE_ID = 150
 ERROR_CODE_DUPLICATE_DEVICE_NAME = 151
 
-DEFAULT_BASE_URL = "https://api.iobeam.com/v1/"
-_DEAD_HOSTS = ("api.iobeam.com", "api-dev.iobeam.com")
-_LOOPBACK = re.compile(r"(localhost|::1|127(\.[0-9]+){3})\Z")
+DEFAULT_BASE_URL = address.DEFAULT_BASE_URL
+baseUrl = address.baseUrl
+
 _MIN_TOKEN = 16  # characters; what is shorter is a test's, and may be a word
 _TOKEN = re.compile(  # any JSON Web Token; eyJ is the start of an object
     r"eyJ[\w+/-]{8,}={0,2}\.[\w+/-]{8,}={0,2}\.[\w+/-]{8,}={0,2}")
-_USER_INFO = re.compile("//[^/]*@")
 # The second is what nesting without end brings, RecursionError on Python 3.
-_NOT_JSON = (ValueError, RuntimeError)
+# The third comes from requests 2.9 for an answer without anything in it.
+_NOT_JSON = (ValueError, RuntimeError, TypeError)
 _MAX_DETAILS = 500  # characters of an answer that go into a message
-
-_warned = set()  # what is said once per process
-
-
-class Settings(object):
-    """How a requester talks; `ClientBuilder` has a method for each.
-
-    Attributes:
-        connectTimeout (float): seconds for one connection.
-        readTimeout (float): seconds between two bytes of an answer.
-        retries (int): repeats of one request.
-        compress (bool or None): gzip bodies; None once the backend says that
-            it takes them.
-        session (requests.Session or None): one of the program's own.
-    """
-
-    def __init__(self):
-        self.connectTimeout = 10.0
-        self.readTimeout = 30.0
-        self.retries = 4
-        self.compress = None
-        self.session = None
-
 
 class Request(object):
     """One request, and after `execute()` its answer.
@@ -137,10 +114,13 @@ class Request(object):
         if self.method not in ("GET", "POST"):
             raise ValueError("method must be GET or POST, not {}".format(
                 utils.shorten(self.method)))
-        from iobeam.http import transport  # loads requests: costs 80 ms
-
-        self.resp = transport.channelOf(self.session).perform(
+        self.resp = self._channel().perform(
             self.method, self.url, self.params, self.headers, self._payload)
+
+    def _channel(self):
+        if isinstance(self.session, _LazyChannel):
+            return self.session.channel()
+        return loading.transport().Channel(Settings(self.session))
 
     def getResponse(self):
         """Return the parsed JSON of the answer, or None."""
@@ -210,7 +190,10 @@ class Request(object):
         """
         if self.getResponseCode() not in (200, 201, 204):
             return False
-        if not (self.getRawBody() or "").strip():
+        body = self.getRawBody()
+        if type(body) is bytes and body == b"{}":
+            return True  # what our backend says: spares a parser
+        if not (body or "").strip():
             return not self.getApiErrors()
         try:
             answer = compat.parse(self.resp.json)
@@ -247,6 +230,7 @@ class Requester(object):
     """
 
     def __init__(self, baseUrl=DEFAULT_BASE_URL, settings=None):
+        baseUrl = address.stripped(baseUrl)
         self.baseUrl = baseUrl if baseUrl.endswith("/") else baseUrl + "/"
         self.settings = settings or Settings()
         self._session = _LazyChannel(self.settings)
@@ -263,26 +247,25 @@ class Requester(object):
         """Return a new POST request."""
         return Request("POST", url, self._session)
 
+    def close(self):
+        """Close the connections; the next request opens new ones."""
+        self._session.close()
+
 
 class _LazyChannel(object):
     """Stands for a transport channel until the first request."""
 
     def __init__(self, settings):
         self._settings = settings
-        self._channel = None
-        self._lock = threading.Lock()
+        self._made = {}  # no lock: one that is held at an interrupt stays so
 
     def channel(self):
-        from iobeam.http import transport
-
-        with self._lock:
-            if self._channel is None:
-                self._channel = transport.Channel(self._settings)
-        return self._channel
+        return self._made.get(0) or self._made.setdefault(
+            0, loading.transport().Channel(self._settings))
 
     def close(self):
-        if self._channel is not None:
-            self._channel.close()
+        for channel in self._made.values():
+            channel.close()
 
 
 _requesters = {}
@@ -301,57 +284,34 @@ def getRequester(url=None):
     return _requesters.setdefault(url, Requester(url))
 
 
-def baseUrl(url=None):
-    """Return the base URL to use, checked and with a slash at its end.
+def requesterOf(backend):
+    """Return the requester of a static call.
 
-    That is `url`, else the environment's ``IOBEAM_BACKEND``, else the address
-    of the service of 2016. As that is gone, ``IOBEAM_BACKEND`` also replaces
-    its address where a script still names it, with one warning.
+    Args:
+        backend (str, requester or None): None for `baseUrl`'s default.
 
     Raises:
-        ValueError: the URL has no http(s) scheme or no host.
+        ValueError: it is neither, or no URL.
     """
-    own = os.environ.get("IOBEAM_BACKEND") or None
-    if url is None:
-        url = own or DEFAULT_BASE_URL
-    elif own and _hostOf(url) in _DEAD_HOSTS:
-        _warnOnce("IOBEAM_BACKEND replaces %s, which is gone, by %s",
-                  _shown(url), _shown(own))
-        url = own
-    host = _hostOf(url)
-    if host is None:
-        raise ValueError(
-            "backend {} is not a URL such as http://127.0.0.1:4620/v1/ (http "
-            "or https, and a host)".format(utils.shorten(_shown(url))))
-    if not compat.urlsplit(url).path.strip("/"):
-        _warnOnce("%s has no path: the API is under its version, %s/v1/",
-                  _shown(url), _shown(url).rstrip("/"))
-    if url.lower().startswith("http:") and not _LOOPBACK.match(host):
-        _warnOnce("%s: plain http, the token and the data can be read on the "
-                  "way; use https", _shown(url))
-    return url if url.endswith("/") else url + "/"
+    if backend is None or isinstance(backend, compat.TEXTS):
+        return getRequester(backend)
+    return checkedRequester(backend)
 
 
-def _shown(url):
-    """An address without the password that may be in it."""
-    return _USER_INFO.sub("//", url) if isinstance(url, compat.TEXTS) else url
+def checkedRequester(backend):
+    """Return an object that makes requests, as it is.
+
+    Raises:
+        ValueError: it lacks a method that is needed.
+    """
+    if not all(hasattr(backend, name)
+               for name in ("makeEndpoint", "get", "post")):
+        raise ValueError("backend must be a URL or a requester (makeEndpoint, "
+                         "get, post), not {}".format(utils.shorten(backend)))
+    return backend
 
 
-def _hostOf(url):
-    try:
-        parts = compat.urlsplit(url)
-        port = parts.port  # ValueError if it is no number
-        written = parts.netloc.rpartition("@")[2].rpartition("]")[2]
-        if port is None and written.partition(":")[2]:
-            return None  # 2.7 has no ValueError for one above 65535
-    except (AttributeError, TypeError, ValueError):
-        return None
-    if parts.scheme.lower() not in ("http", "https"):
-        return None
-    return parts.hostname or None
-
-
-def _warnOnce(message, *args):
-    if (message, args) not in _warned:
-        _warned.add((message, args))
-        utils.getLogger().warning(message, *args)
+def baseUrlOf(requester):
+    """Return a requester's base URL (str), or None: a double may have none."""
+    found = getattr(requester, "baseUrl", None)
+    return found if isinstance(found, compat.TEXTS) else None  # not a mock's

@@ -4,26 +4,23 @@ from __future__ import absolute_import
 import collections
 import datetime
 import os
-import sys
-import threading
 from enum import Enum
 
 from iobeam.resources import fastrow, table, values
-from iobeam.utils import compat, utils
+from iobeam.resources import rows as rowqueue
+from iobeam.resources.values import wholeNumber
+from iobeam.utils import compat, gate, utils
 
 __all__ = ["DataPoint", "DataSeries", "DataStore", "TimeUnit", "Timestamp",
            "makeUniformDataSeries"]
 
 _MAX_COLUMNS = 1000  # one row of more would not fit a request (1000 values)
-_MAX_MSEC = values.MAX_USEC // 1000
-_MIN_MSEC = -_MAX_MSEC
+# 1973 to 5138: times that nobody needs to look at twice. Seconds and
+# microseconds of our time that are taken for ms lie outside.
+_FIRST_MSEC, _LAST_MSEC = 10 ** 11, 10 ** 14
 _USEC_PER_MSEC = 1000
 
 _MIN_INT, _MAX_INT = values.MIN_INT, values.MAX_INT
-
-# Rows held for sending lie in blocks of about one largest request (20 000
-# values), so that taking the first rows off never moves a long list.
-_BLOCK_CELLS = 25000
 
 # From Python 3.7 on the client hears of a fork; before, a store has to look.
 _WATCHES_PID = not hasattr(os, "register_at_fork")
@@ -56,7 +53,8 @@ class Timestamp(object):
     """
 
     def __init__(self, value, unit=TimeUnit.MILLISECONDS):
-        if not compat.isInteger(value):
+        value = wholeNumber(value)
+        if value is None:
             raise ValueError("timestamp value must be an int")
         if not isinstance(unit, TimeUnit):
             raise ValueError("timestamp unit must be a TimeUnit, not {}".format(
@@ -114,18 +112,19 @@ class DataPoint(object):
     def __init__(self, value, timestamp=None):
         try:
             value = values.normalise("'value'", value)
-        except values.NotFinite:
-            value = float(value)
+        except values.NotFinite as error:
+            value = error.value
         except ValueError as error:
             if "64 bits" in str(error):
                 raise
             raise ValueError("'value' must be a number.")
         if not isinstance(value, bool) and not compat.isNumber(value):
             raise ValueError("'value' must be a number.")
+        milliseconds = wholeNumber(timestamp)
         if timestamp is None:
             timestamp = Timestamp(_nowMilliseconds())
-        elif compat.isInteger(timestamp):
-            timestamp = Timestamp(timestamp)
+        elif milliseconds is not None:
+            timestamp = Timestamp(milliseconds)
         elif isinstance(timestamp, datetime.datetime):
             timestamp = Timestamp(values.fromDatetime(timestamp),
                                   unit=TimeUnit.MICROSECONDS)
@@ -210,57 +209,24 @@ def makeUniformDataSeries(seriesName, startTime, endTime, values):
         seriesName (str): the series.
         startTime (int): time of the first value, in milliseconds.
         endTime (int): time of the last value, above `startTime`.
-        values (list of numbers): no values give an empty series.
+        values (list of numbers or None): no values give an empty series.
 
     Returns:
         DataSeries or None: None on any argument that is not as above.
     """
-    if (seriesName is None or values is None
-            or not compat.isInteger(startTime)
-            or not compat.isInteger(endTime) or endTime <= startTime):
+    startTime = wholeNumber(startTime)
+    endTime = wholeNumber(endTime)
+    if startTime is None or endTime is None or endTime <= startTime:
         return None
     try:
-        numbers = list(values)
+        Timestamp(startTime), Timestamp(endTime)  # also if there are no values
+        numbers = [] if values is None else list(values)
         gaps = max(1, len(numbers) - 1)
         return DataSeries(seriesName, [
             DataPoint(value, startTime + k * (endTime - startTime) // gaps)
             for k, value in enumerate(numbers)])
     except (TypeError, ValueError):
         return None
-
-
-class Rows(object):
-    """Consecutive rows of one store that belong to one device.
-
-    Attributes:
-        deviceId (str or None): None until a first device is set.
-        columns (tuple of str): without the time.
-        cells (list): flat: time in microseconds, one value a column, next row.
-    """
-
-    __slots__ = ("deviceId", "columns", "cells")
-
-    def __init__(self, deviceId, columns, cells):
-        self.deviceId = deviceId
-        self.columns = columns
-        self.cells = cells
-
-    def __len__(self):
-        return len(self.cells) // (len(self.columns) + 1)
-
-    def table(self, count=None):
-        """Return the first `count` rows (None: all) as ``[time, v1, ..]``."""
-        width = len(self.columns) + 1
-        cells = self.cells
-        end = len(cells) if count is None else min(count * width, len(cells))
-        if end < len(cells):
-            cells = cells[:end]
-        return list(map(list, zip(*[iter(cells)] * width)))
-
-    def drop(self, start, count):
-        """Take `count` rows out, from row `start` on."""
-        width = len(self.columns) + 1
-        del self.cells[start * width:(start + count) * width]
 
 
 class DataStore(object):
@@ -277,10 +243,7 @@ class DataStore(object):
             (``time``, ``time_offset``, ``all``) or holds control characters.
     """
 
-    # How `add` goes without a lock: `_cells` is one list for good, and rows go
-    # in by one `extend`, which is atomic. Whoever takes rows away takes whole
-    # ones off the front, in one step as well, and keeps them in `_held` until
-    # they are accepted; `_lock` guards everything but `_cells`.
+    # `queue` holds the rows; the client that tracks the store talks to it.
 
     def __init__(self, columns):
         self._columns = tuple(_checkedColumns(columns))
@@ -289,15 +252,10 @@ class DataStore(object):
         self._width = len(self._columns)
         self._blank = [None] * (self._width + 1)
         self._makeRow = fastrow.rowMaker(self._columns)
-        self._cells = []
-        self._held = collections.deque()  # of Rows, before those in _cells
-        self._marks = [(0, None)]  # (row number, device of the rows from it on)
-        self._gone = 0  # rows that have left _cells since the beginning
-        self._lock = threading.Lock()
-        self._tracker = None
+        self.queue = rowqueue.RowQueue(self._columns)
         self._pid = os.getpid()  # of the process whose rows these are
-        self._highWater = sys.maxsize  # cells at which the tracker is told
         self._warnedNotFinite = False
+        self._warnedUnit = False
 
     # -- adding ----------------------------------------------------------
 
@@ -316,7 +274,7 @@ class DataStore(object):
         """
         if _WATCHES_PID and os.getpid() != self._pid:
             self._checkFork()
-        if type(timestamp) is int and _MIN_MSEC <= timestamp <= _MAX_MSEC:
+        if type(timestamp) is int and _FIRST_MSEC <= timestamp <= _LAST_MSEC:
             usec = timestamp * 1000
         else:
             usec = self._microseconds(timestamp)
@@ -327,10 +285,16 @@ class DataStore(object):
         except (KeyError, TypeError):
             row = None  # `_row` says what is wrong
         if row is None:
-            row = self._row(usec, dataDict)
-        cells = self._cells
+            try:
+                row = self._row(usec, dataDict)
+            except RuntimeError:
+                # Another thread added keys meanwhile. To copy first each time
+                # would make every row with gaps a fifth slower.
+                row = self._row(usec, dict(dataDict))
+        queue = self.queue
+        cells = queue.cells
         cells.extend(row)
-        if len(cells) >= self._highWater:
+        if len(cells) >= queue.highWater:
             self._grew()
 
     def addRows(self, rows):
@@ -353,74 +317,106 @@ class DataStore(object):
         for number, row in enumerate(rows):
             try:
                 timestamp, dataDict = row
-                added.extend(
-                    self._row(self._microseconds(timestamp), dataDict))
+                usec = self._microseconds(timestamp)
+                try:
+                    added.extend(self._row(usec, dataDict))
+                except RuntimeError:  # as in `add`
+                    added.extend(self._row(usec, dict(dataDict)))
             except (TypeError, ValueError) as error:
                 raise ValueError("row {}: {}".format(number, error))
-        self._cells.extend(added)
-        if len(self._cells) >= self._highWater:
-            self._grew()
+        self._extend(added)
 
     def addDataFrame(self, df, timeColumn=None):
         """Add the rows of a pandas DataFrame, all or none.
 
-        NaN, NaT and NA are gaps. Times without a zone are local, as a naive
-        `datetime` is; nanoseconds are rounded down to microseconds.
+        NaN, NaT, NA and None are gaps; infinities become None as in `add`.
+        Times without a zone are local, as a naive `datetime` is; nanoseconds
+        are rounded down to microseconds.
 
         Args:
             df (pandas.DataFrame): its columns are columns of this store.
-            timeColumn (str or None): the column of datetimes, or of ints in
-                milliseconds; None takes the index, a DatetimeIndex.
+            timeColumn (str or None): the column of times: pandas', Python's or
+                Arrow's, or ints in milliseconds; None takes the index.
 
         Raises:
-            ValueError: there are no times, or a row cannot be added.
+            ValueError: a row has no time, or cannot be added; nothing was.
         """
-        self.addRows(table.rowsOf(df, timeColumn))
+        if _WATCHES_PID and os.getpid() != self._pid:
+            self._checkFork()
+        self._extend(table.cellsOf(df, timeColumn, self._columns,
+                                   self._microseconds, self._value))
+
+    def _extend(self, cells):
+        """Append rows that lie flat, in one step."""
+        self.queue.cells.extend(cells)
+        if len(self.queue.cells) >= self.queue.highWater:
+            self._grew()
 
     def _checkFork(self):
         self._pid = os.getpid()
-        tracker = self._tracker  # another thread may close the client
+        tracker = self.queue.tracker  # another thread may close the client
         if tracker is not None:
             tracker.checkFork()
+        else:
+            self.queue.newGate()
 
     def _grew(self):
-        tracker = self._tracker
+        tracker = self.queue.tracker
         if tracker is not None:
-            tracker.storeGrew(self)
+            tracker.grew(self.queue)
 
     def _microseconds(self, timestamp):
-        if compat.isInteger(timestamp):
-            return _fromMilliseconds(timestamp)
+        milliseconds = wholeNumber(timestamp)
+        if milliseconds is not None:
+            return self._fromMilliseconds(milliseconds)
         if isinstance(timestamp, Timestamp):
+            if timestamp._type is TimeUnit.MILLISECONDS:
+                return self._fromMilliseconds(timestamp._value)
             return timestamp.asMicroseconds()
         if timestamp is None:
-            tracker = self._tracker
-            offset = 0 if tracker is None else tracker.clockOffset()
-            return _fromMilliseconds(_nowMilliseconds() + offset)
+            tracker = self.queue.tracker
+            return (_fromMilliseconds(_nowMilliseconds()) if tracker is None
+                    else tracker.now())
         if isinstance(timestamp, datetime.datetime):
             usec = values.fromDatetime(timestamp)
             return values.checkRange(usec, timestamp)
         raise ValueError("timestamp must be an int or Timestamp type")
 
+    def _fromMilliseconds(self, timestamp):
+        usec = _fromMilliseconds(timestamp)
+        if values.looksLikeAnotherUnit(timestamp) and not self._warnedUnit:
+            self._warnedUnit = True
+            utils.getLogger().warning(
+                "timestamp %d counts milliseconds, which makes it a time in "
+                "%s: use Timestamp(value, unit=TimeUnit.SECONDS) (or "
+                "MICROSECONDS) if it counts another unit; further ones in this "
+                "store pass silently", timestamp,
+                "1970" if timestamp < _FIRST_MSEC else "the far future")
+        return usec
+
     def _row(self, usec, dataDict):
         """One row as a list, time first; gaps and odd values are mended."""
         if not dataDict:
             raise ValueError("dataDict cannot be None or empty")
+        places = self._places
         row = self._blank[:]
         row[0] = usec
-        places = self._places
         try:
             for column, value in dataDict.items():
                 kind = type(value)
                 if kind is float:
                     if value - value != 0:
                         value = self._value(column, value)
-                elif kind is not int or not _MIN_INT <= value <= _MAX_INT:
+                elif kind is int:
+                    if not _MIN_INT <= value <= _MAX_INT:
+                        value = self._value(column, value)
+                elif value is not None:  # a gap costs nothing
                     value = self._value(column, value)
                 row[places[column]] = value
         except KeyError:
             raise ValueError(
-                "dataDict can only contain keys in this store's columns")
+                "dataDict can only contain keys in this store's columns, not "
+                + _strangers(dataDict, places))
         except AttributeError:
             raise ValueError("dataDict must be a dict of column name to value,"
                              " not {}".format(utils.shorten(dataDict)))
@@ -433,8 +429,9 @@ class DataStore(object):
             if not self._warnedNotFinite:
                 self._warnedNotFinite = True
                 utils.getLogger().warning(
-                    "column %r: %r cannot be stored and becomes None; further "
-                    "ones in this store do so silently", column, value)
+                    "column %r: %s cannot be stored and becomes None; further "
+                    "ones in this store do so silently", column,
+                    utils.shorten(value))
             return None
 
     # -- looking ---------------------------------------------------------
@@ -466,12 +463,13 @@ class DataStore(object):
         Raises:
             ValueError: `count` is not an int above 0.
         """
-        if not compat.isInteger(count) or count <= 0:
+        size = wholeNumber(count)
+        if size is None or size <= 0:
             raise ValueError("the number of rows must be an int greater than "
                              "0, not {}".format(utils.shorten(count)))
         table = self._table()
-        return [_storeOf(self._columns, table[start:start + count])
-                for start in range(0, len(table), count)]
+        return [_storeOf(self._columns, table[start:start + size])
+                for start in range(0, len(table), size)]
 
     def __reduce__(self):
         # for copy and pickle: the rows, without the client that tracks them
@@ -481,10 +479,16 @@ class DataStore(object):
         """Drop the rows that wait in memory.
 
         Rows already committed to a disk buffer are not the store's any more.
+        Amid another call of this thread, as in a signal handler, it happens
+        when that ends.
         """
-        with self._lock:
-            self._held.clear()
-            self._detach()
+        if _WATCHES_PID and os.getpid() != self._pid:
+            self._checkFork()
+        with self.queue.gate() as entered:
+            if entered:
+                self.queue.clear()
+            else:
+                gate.later(self.clear)
 
     def __len__(self):
         return self._rowCount() * len(self._columns)
@@ -498,75 +502,33 @@ class DataStore(object):
         return "DataStore({!r}, rows={})".format(
             list(self._columns), self._rowCount())
 
+    def _repr_html_(self):
+        from iobeam.utils import markup
+        with self.queue.gate():
+            count, rows = len(self.queue), self.queue.last(markup.MOST_ROWS)
+        title = u"{:,} rows wait in memory".format(count)
+        if count > len(rows):
+            title += u", the newest {} shown".format(len(rows))
+        return markup.table(title, ["time"] + list(self._columns), [
+            [markup.moment(row[0])] + row[1:] for row in rows])
+
     def _rowCount(self):
         if _WATCHES_PID and os.getpid() != self._pid:
             self._checkFork()
-        with self._lock:
-            return (sum(len(rows) for rows in self._held)
-                    + len(self._cells) // (self._width + 1))
+        with self.queue.gate():
+            return len(self.queue)
 
     def _table(self):
         if _WATCHES_PID and os.getpid() != self._pid:
             self._checkFork()
-        with self._lock:
-            parts = list(self._held) + [Rows(None, self._columns, self._cells)]
-            return [row for part in parts for row in part.table()]
+        with self.queue.gate():
+            return self.queue.table()
 
-    # -- for the client that tracks it ------------------------------------
 
-    def _addedRows(self):
-        """Rows ever added to it."""
-        with self._lock:
-            return self._gone + len(self._cells) // (self._width + 1)
-
-    def _setDevice(self, deviceId):
-        """Give rows from now on to a device; the first takes earlier ones."""
-        with self._lock:
-            if self._marks[-1][1] is None:
-                self._marks[-1] = (self._marks[-1][0], deviceId)
-                for rows in self._held:
-                    rows.deviceId = rows.deviceId or deviceId
-            elif self._marks[-1][1] != deviceId:
-                width = self._width + 1
-                self._marks.append(
-                    (self._gone + len(self._cells) // width, deviceId))
-
-    def _hold(self):
-        """Move every row so far into `_held`, cut by device and block size."""
-        with self._lock:
-            for rows in self._detach():
-                self._holdRows(rows)
-
-    def _detach(self):
-        """Take all rows off `_cells`, as Rows; caller holds the lock."""
-        width = self._width + 1
-        count = len(self._cells) // width
-        cells = self._cells[:count * width]
-        del self._cells[:count * width]
-        first, self._gone = self._gone, self._gone + count
-        ends = [mark[0] for mark in self._marks[1:]] + [self._gone]
-        parts = [Rows(deviceId, self._columns,
-                      cells[max(0, start - first) * width:
-                            max(0, end - first) * width])
-                 for (start, deviceId), end in zip(self._marks, ends)]
-        # marks may lie ahead of the rows: an add can come between the two
-        self._marks = ([mark for mark in self._marks if mark[0] > self._gone]
-                       or [(self._gone, self._marks[-1][1])])
-        if self._marks[0][0] > self._gone:
-            self._marks.insert(0, (self._gone, parts[-1].deviceId))
-        return [rows for rows in parts if rows.cells]
-
-    def _holdRows(self, rows):
-        """Append to `_held`; caller holds the lock."""
-        block = max(1, _BLOCK_CELLS // (self._width + 1)) * (self._width + 1)
-        last = self._held[-1] if self._held else None
-        start = 0
-        if last is not None and last.deviceId == rows.deviceId:
-            start = max(0, block - len(last.cells))
-            last.cells.extend(rows.cells[:start])
-        for start in range(start, len(rows.cells), block):
-            self._held.append(Rows(rows.deviceId, rows.columns,
-                                   rows.cells[start:start + block]))
+def _strangers(found, known):
+    # out of `_row`, whose variables a generator in it would make slow
+    return ", ".join(utils.shorten(name) for name in list(found)
+                     if name not in known)
 
 
 def asDict(columns, row):
@@ -598,5 +560,5 @@ def _storeOf(columns, table):
     """A new store that nobody tracks, of rows as `_table` has them."""
     store = DataStore(list(columns))
     for row in table:
-        store._cells.extend(row)
+        store.queue.cells.extend(row)
     return store

@@ -3,7 +3,9 @@ from __future__ import absolute_import
 
 import re
 
+from iobeam.resources import values
 from iobeam.resources.data import TimeUnit
+from iobeam.resources.values import wholeNumber
 from iobeam.utils import compat, utils
 
 __all__ = ["Query", "TimeUnit"]
@@ -50,10 +52,11 @@ class Query(object):
     def limit(self, limit):
         """Ask for at most the last `limit` (int > 0) points of each series."""
         if limit is not None:
-            if not compat.isInteger(limit) or limit <= 0:
+            count = wholeNumber(limit)
+            if count is None or count <= 0:
                 raise ValueError("limit must be an int greater than 0, not {}"
                                  .format(utils.shorten(limit)))
-            self._params["limit"] = limit
+            self._params["limit"] = count
         return self
 
     def fromTime(self, start):
@@ -96,8 +99,8 @@ class Query(object):
             ValueError: only one of them is given, one is no number, or they
                 are reversed; earlier filters stay as they were.
         """
-        _checkRange(_number("low", low), _number("high", high),
-                    "greaterThan or lessThan")
+        low, high = _number("low", low), _number("high", high)
+        _checkRange(low, high, "greaterThan or lessThan")
         return self._set({"greater_than": low, "less_than": high})
 
     def equals(self, value):
@@ -152,14 +155,15 @@ class Query(object):
     def _milliseconds(self, what, moment):
         if moment is None:
             return None
-        if not compat.isInteger(moment):
+        count = wholeNumber(moment)
+        if count is None:
             raise ValueError("{} must be an int in {}, not {}".format(
                 what, self._unit.name.lower(), utils.shorten(moment)))
         if self._unit is TimeUnit.SECONDS:
-            return moment * 1000
+            return count * 1000
         if self._unit is TimeUnit.MICROSECONDS:
-            return moment // 1000
-        return moment
+            return count // 1000
+        return count
 
 
 def _checkPathPart(what, part):
@@ -182,16 +186,23 @@ def _checkRange(low, high, others):
     if (low is None) != (high is None):
         raise ValueError("a range needs both ends; for one use " + others)
     if low is not None and low > high:
-        raise ValueError("the range is reversed: {} > {}".format(low, high))
+        raise ValueError("the range is reversed: {} > {}".format(
+            utils.shorten(low), utils.shorten(high)))
 
 
 def _number(what, value):
     if value is None:
         return None
-    if not compat.isNumber(value) or value - value != 0:
+    number = value
+    if not compat.isInteger(value):
+        try:
+            number = values.normalise(what, value)
+        except ValueError:
+            number = None
+    if not compat.isNumber(number):
         raise ValueError("{} must be an int or float, not {}".format(
             what, utils.shorten(value)))
-    return value
+    return number
 
 
 def _word(what, value, known):

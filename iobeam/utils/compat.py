@@ -11,10 +11,13 @@ PY2 = sys.version_info[0] == 2
 _ABORTS = (3, 0) <= sys.version_info[:2] <= (3, 8)  # see `parse`
 
 if PY2:
-    from urllib import quote as _quote  # novm
+    from thread import get_ident as threadId  # novm
+    from urllib import quote as _quote, unquote as _unquote  # novm
     from urlparse import urlsplit  # novm
 else:
+    from threading import get_ident as threadId  # novm
     from urllib.parse import quote as _quote, urlsplit  # novm
+    from urllib.parse import unquote as _unquote  # novm
 
 text = type(u"")
 TEXTS = (str, text)
@@ -22,7 +25,8 @@ INTEGERS = (int, type(2 ** 64))  # the latter is `long` on 2.7
 
 __all__ = ["INTEGERS", "PY2", "TEXTS", "acquireWithin", "fsyncFolder",
            "isInteger", "isNumber", "monotonic", "parse", "quotePath",
-           "replaceFile", "text", "toNative", "toText", "urlsplit"]
+           "replaceFile", "text", "threadId", "toNative", "toText",
+           "unquotePath", "urlsplit"]
 
 
 def isInteger(value):
@@ -66,6 +70,13 @@ else:
         is monotonic too, in steps of 10 ms.
         """
         return os.times()[4]
+
+
+def unquotePath(part):
+    """Undo `quotePath`; bytes that are no UTF-8 become U+FFFD."""
+    if PY2:
+        return _unquote(toNative(part)).decode("utf-8", "replace")
+    return _unquote(part)
 
 
 def acquireWithin(lock, seconds):

@@ -21,6 +21,7 @@ IS_PY3 = not compat.PY2
 # a device that sends once a day never meets an expired one.
 EXPIRY_FUDGE = 24 * 60 * 60 * 1000
 
+_MAX_SHOWN_BITS = 1024  # an int of about 300 digits; its repr costs n**2
 _MAX_DEVICE_ID = 256  # characters; longer ones make URLs that servers refuse
 _DEVICE_ID = re.compile(r"[a-zA-Z0-9_:-]+\Z")  # \Z: $ lets "\n" through
 _PATH_WORDS = ("all", "timestamp")  # device ids that collide with API paths
@@ -39,8 +40,17 @@ def getLogger():
 
 
 def shorten(value, limit=80):
-    """Return ``repr(value)`` cut to about `limit` characters, for messages."""
-    shown = repr(value)
+    """Return ``repr(value)`` cut to about `limit` characters, for messages.
+
+    It never raises: from 3.10.7 on an int has no repr beyond 4300 digits, and
+    a message about a foreign object must not fail in that object's code.
+    """
+    if compat.isInteger(value) and value.bit_length() > _MAX_SHOWN_BITS:
+        return "an int of {} bits".format(value.bit_length())
+    try:
+        shown = repr(value)
+    except Exception:
+        shown = "<{} without a repr>".format(type(value).__name__)
     return shown if len(shown) <= limit else shown[:limit - 3] + "..."
 
 
@@ -222,3 +232,16 @@ def _decodePayload(token):
         return compat.parse(json.loads, raw.decode("utf-8"))
     except (ValueError, TypeError, binascii.Error, RuntimeError):
         return None  # the last is what nesting without end brings
+
+
+def checkPositive(what, value, isKind):
+    """Check a number that has to be above 0 and finite.
+
+    Args:
+        what (str): its name, for the message.
+        isKind (callable): `compat.isInteger` or `compat.isNumber`.
+    """
+    if not isKind(value) or not 0 < value < float("inf"):
+        raise ValueError("{} must be {} greater than 0, not {}".format(
+            what, "an int" if isKind is compat.isInteger else "a number",
+            shorten(value)))

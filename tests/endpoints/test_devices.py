@@ -110,10 +110,14 @@ class RegisterTest(support.TestCase):
         self.assertNotIn("device_name", self.requester.requests[0].body)
 
     def test_403_is_bad_credentials(self):
-        for answer in (refusal(403, 1), FakeResponse(403, {"message": "no"}),
-                       FakeResponse(403)):
+        for answer, words in (
+                (refusal(403, 1, "the token may only read"),
+                 " The backend says: the token may only read"),
+                (refusal(403, 1, 7), ""), (refusal(403, 1, ""), ""),
+                (FakeResponse(403, {"message": "no"}), ""),
+                (FakeResponse(403), "")):
             error = self.error(request.UnauthorizedError, answer)
-            self.assertEqual("Invalid credentials.", str(error))
+            self.assertEqual("Invalid credentials." + words, str(error))
             self.assertEqual(403, error.statusCode)
 
     def test_150_is_a_duplicate_id(self):
@@ -198,3 +202,44 @@ class TimestampTest(support.TestCase):
                        lambda req: None, request.TimeoutError("t"),
                        request.ConnectionError("c"), IOError("i")):
             self.assertEqual(-1, self.ask(answer))
+
+
+class ListTest(support.TestCase):
+    def listed(self, *answers):
+        self.requester = FakeRequester(*answers)
+        return devices.DeviceService("token", self.requester).listDevices(1)
+
+    def page(self, *ids):
+        return FakeResponse(200, {"devices": [{"device_id": one}
+                                              for one in ids]})
+
+    def test_page_by_page(self):
+        for answers, ids in (
+                ([self.page()], ""), ([self.page("a", "b")], "ab"),
+                ([self.page("a", "b", "c"), self.page("d")], "abcd"),
+                # one was registered, or deleted, between two pages
+                ([self.page("a", "b", "c"), self.page("c", "d")], "abcd"),
+                ([self.page("a", "b", "c"), self.page()], "abc"),
+                # a backend that knows no pages
+                ([self.page("a", "b", "c", "d")], "abcd")):
+            with support.mock.patch.object(devices.DeviceService, "PAGE", 3):
+                found = self.listed(*answers)
+            self.assertEqual(list(ids), [one["device_id"] for one in found])
+            self.assertEqual(len(answers), len(self.requester.requests))
+        self.assertEqual({"project_id": 1, "offset": 0,
+                          "count": devices.DeviceService.PAGE},
+                         self.paramsOf(self.page("a")))
+
+    def paramsOf(self, answer):
+        self.listed(answer)
+        return self.requester.requests[0].params
+
+    def test_what_is_no_list(self):
+        for answer in (FakeResponse(200, {}), FakeResponse(200, []),
+                       FakeResponse(200, {"devices": 5}),
+                       FakeResponse(200, {"devices": [5]}),
+                       FakeResponse(200, {"devices": [{}]})):
+            with self.assertRaisesRegex(request.Error, "no list of devices"):
+                self.listed(answer)
+        self.assertRaises(request.UnauthorizedError, self.listed, refusal(403, 2))
+        self.assertRaises(request.UnknownCodeError, self.listed, refusal(500, 1))

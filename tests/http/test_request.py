@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 import os
 
-from iobeam.http import request
+from iobeam.http import address, request
 from tests import support
 from tests.support import (FakeResponse, RichResponse, given, mock, refusal,
                            st)
@@ -261,7 +261,7 @@ class BaseUrlTest(support.TestCase):
         patched.start()
         self.addCleanup(patched.stop)
         os.environ.pop("IOBEAM_BACKEND", None)
-        warned = mock.patch.object(request, "_warned", set())
+        warned = mock.patch.object(address, "_warned", set())
         warned.start()
         self.addCleanup(warned.stop)
 
@@ -306,6 +306,48 @@ class BaseUrlTest(support.TestCase):
         os.environ["IOBEAM_BACKEND"] = "127.0.0.1:9"
         with self.assertRaisesRegex(ValueError, "127.0.0.1:9"):
             request.baseUrl()
+
+    def test_what_no_eye_sees_around_it_is_taken_away(self):
+        for before, after in (("", "\r"), ("\t ", "\r\n"), (u"\ufeff", ""),
+                              (u"\xa0", u"\u200b\u2028"), ("\0", "\x1f"),
+                              (u"\u3000\ufeff ", u"\u00ad")):
+            for url in ("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1/"):
+                for odd in (before + url + after,
+                            (before + url + after).encode("utf-8")
+                            if str is bytes else before + url + after):
+                    self.assertEqual("http://127.0.0.1:9/v1/",
+                                     request.baseUrl(odd))
+                    self.assertEqual("http://127.0.0.1:9/v1/x", request
+                                     .Requester(odd).makeEndpoint("x"))
+            if "\0" not in before:
+                os.environ["IOBEAM_BACKEND"] = str("\t http://127.0.0.1:9/v1\r")
+                self.assertEqual("http://127.0.0.1:9/v1/", request.baseUrl())
+        os.environ["IOBEAM_BACKEND"] = " \r\n"
+        self.assertEqual("https://api.iobeam.com/v1/", request.baseUrl())
+
+    def test_inside_it_is_refused(self):
+        for odd in ("\r", "\n", "\t", " ", u"\ufeff", u"\xa0", u"\u200b", "\0",
+                    "\x7f", "\\"):
+            for url in (u"http://127.0.0.1:9/v{}1/", u"http://127.0.0.1{}:9/v1/",
+                        u"http://host{}name/v1/"):
+                self.assertRaises(ValueError, request.baseUrl,
+                                  url.format(odd))
+
+    def test_a_query_or_a_fragment_is_refused(self):
+        for end, word in (("?a=1", "query"), ("?", "query"),
+                          ("#top", "fragment"), ("#", "fragment"),
+                          ("?a#b", "query")):
+            for path in ("/v1/", "/v1", ""):
+                with self.assertRaisesRegex(ValueError, word):
+                    request.baseUrl("http://127.0.0.1:9" + path + end)
+
+    def test_the_whole_domain_of_the_dead_service_is_gone(self):
+        for url in ("https://api.iobeam.com./v1/", "http://iobeam.com/v1/",
+                    "https://u:p@API-DEV.iobeam.com:99/"):
+            self.assertTrue(address.isGone(url), url)
+        for url in ("https://iobeam.com.example/", "https://myiobeam.com/",
+                    "http://127.0.0.1/api.iobeam.com/", "nonsense", None):
+            self.assertFalse(address.isGone(url), url)
 
     def test_plain_http_to_another_machine_warns_once(self):
         with self.warnings(count=1) as messages:

@@ -88,5 +88,62 @@ class BackoffTest(unittest.TestCase):
         self.assertEqual(retry.pause(1, "soon", NOW, lambda: 0.5), 0.5)
 
 
+DATE = "Thu, 26 Nov 2026 02:00:00 GMT"
+SERVERS_NOW = 1795658400.0
+
+
+class ClockTest(unittest.TestCase):
+    """Dates of an answer are held against its own Date."""
+
+    def wait(self, after, date, clock):
+        return retry.pause(0, after, retry.moment(date, clock), lambda: 0.0)
+
+    def test_whatever_this_clock_says(self):
+        for clock in (SERVERS_NOW, SERVERS_NOW - 3600, SERVERS_NOW + 3600,
+                      0.0):
+            self.assertEqual(3.0, self.wait("Thu, 26 Nov 2026 02:00:03 GMT",
+                                            DATE, clock))
+            self.assertEqual(5.0, self.wait("5", DATE, clock))
+
+    def test_without_a_date_that_can_be_read_it_is_this_clock(self):
+        for date in (None, "", "yesterday", "0", "Thu, 99 Foo 2026 02:00 GMT",
+                     "\xb2", " ", ","):
+            self.assertEqual(7.0, self.wait(
+                "Thu, 26 Nov 2026 02:00:07 GMT", date, SERVERS_NOW), date)
+
+    def test_the_three_forms_and_other_zones(self):
+        for after in ("Thu, 26 Nov 2026 02:00:09 GMT",
+                      "Thursday, 26-Nov-26 02:00:09 GMT",
+                      "Thu Nov 26 02:00:09 2026",
+                      "Thu, 26 Nov 2026 03:00:09 +0100"):
+            self.assertEqual(9.0, self.wait(after, DATE, 0.0), after)
+
+    def test_past_far_and_broken_ones(self):
+        self.assertEqual(0.0, self.wait("Thu, 26 Nov 2026 01:00:00 GMT", DATE,
+                                        0.0))
+        self.assertGreater(self.wait("Fri, 31 Dec 9999 23:59:59 GMT", DATE,
+                                     0.0), 10 ** 9)
+        for after in ("Fri, 31 Dec 99999 23:59:59 GMT", "soon", "-5", "3.5",
+                      " ", ",", "Thu, 31 Feb 2026 02:00:00 GMT"):
+            self.assertEqual(0.0, self.wait(after, DATE, 0.0), after)
+
+
+class AcceptEncodingTest(unittest.TestCase):
+    def test_weights(self):
+        for header, expected in (
+                ("gzip", True), ("GZIP", True), ("x-gzip", True), ("*", True),
+                ("deflate, gzip;q=0.5", True), ("gzip;q=1.000", True),
+                ("gzip ; Q=0.001 , identity;q=0", True), ("*;q=0.1", True),
+                ("*;q=0, gzip", True), ("gzip, *;q=0", True),
+                ("gzip;q=0", False), ("gzip;q=0.000", False),
+                ("gzip; q=0 , *", False), ("x-gzip;q=0", False),
+                ("*;q=0", False), ("identity", False), ("", False),
+                ("deflate, br", False), ("gzipped", False),
+                ("identity;q=1, gzip;q=0", False), ("gzip;q=high", False),
+                ("gzip;q=-1", False), ("gzip;q=2", False),
+                ("gzip;q=0, gzip", False), (",,;", False)):
+            self.assertEqual(expected, retry.takesGzip(header), header)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -34,6 +34,9 @@ def sendable(text):
     return not any(0xd800 <= ord(found) < 0xe000 for found in text)
 
 
+UNKNOWN = "^dataDict can only contain keys in this store's columns, not '?"
+
+
 class TimeUnitTest(support.TestCase):
     def test_the_values_are_what_travels(self):
         self.assertEqual("msec", TimeUnit.MILLISECONDS.value)
@@ -270,11 +273,17 @@ class UniformSeriesTest(support.TestCase):
         self.assertEqual([DataPoint(1, 7)], series.getPoints())
 
     def test_no_values_give_an_empty_series(self):
-        self.assertEqual(0, len(data.makeUniformDataSeries("temp", 0, 1, [])))
+        for values in ([], (), None, iter([])):
+            series = data.makeUniformDataSeries("temp", 0, 10, values)
+            self.assertIsInstance(series, DataSeries)
+            self.assertEqual("temp", series.getName())
+            self.assertEqual([], series.getPoints())
 
     def test_a_bad_argument_gives_none(self):
         for bad in ((None, 0, 1, [1]), ("temp", None, 1, [1]),
-                    ("temp", 0, None, [1]), ("temp", 0, 1, None),
+                    ("temp", 0, None, [1]), (None, 0, 1, None),
+                    ("", 0, 1, None), ("temp", 1, 1, None),
+                    ("temp", 0, 2 ** 70, None), ("temp", True, 5, None),
                     ("temp", 0.0, 1, [1]), ("temp", 0, 1.0, [1]),
                     ("temp", "0", 1, [1]), ("temp", 1, 1, [1]),
                     ("temp", 2, 1, [1]), ("temp", False, True, [1]),
@@ -419,23 +428,67 @@ class AddTest(support.TestCase):
         for values in ({"x": 1}, {"temp": 1.0, "x": 1.0}, {"Temp": 1},
                        {"temp": 1, "hum": 2, "x": 3}, {None: 1}, {1: 1},
                        {"time": 5, "temp": 1}, {"temp ": 1}):
-            self.assertSays(
-                "dataDict can only contain keys in this store's columns",
-                self.store.add, 5, values)
+            with self.assertRaisesRegex(ValueError, UNKNOWN):
+                self.store.add(5, values)
         self.assertEqual([], self.store.rows())
+
+    def test_an_unknown_column_is_named_and_a_known_one_is_not(self):
+        for values, named in (
+                ({"humm": 1}, "'humm'"), ({"temp": 1, "humm": 2}, "'humm'"),
+                ({"temp": 1, "hum": 1, 5: 2}, "5"), ({None: 2}, "None"),
+                ({"a" * 500: 1}, "'" + "a" * 76 + "...")):
+            self.assertSays("dataDict can only contain keys in this store's "
+                            "columns, not " + named, self.store.add, 5, values)
+        with self.assertRaises(ValueError) as caught:
+            self.store.add(5, {"temp": 1, "x": 1, "y": 2})
+        self.assertEqual(["'x'", "'y'"], sorted(
+            str(caught.exception).split(", not ")[1].split(", ")))
+
+    def test_a_dict_may_get_keys_from_another_thread_meanwhile(self):
+        for kind in (dict, collections.OrderedDict):
+            shared = kind()
+
+            class Growing(float):
+                def __float__(self):  # as another thread would
+                    shared["hum"] = 1
+                    return 1.5
+
+            shared["temp"] = Growing(1.5)
+            self.store.add(None, shared)
+            self.assertEqual(2, len(shared))
+            self.assertEqual(1.5, self.store.rows()[-1]["temp"])
 
     def test_a_dict_with_a_default_is_no_way_round_the_columns(self):
         for kind in (float, int):
             values = collections.defaultdict(kind)
             values["temp"] = values["x"] = 1.5
-            self.assertSays(
-                "dataDict can only contain keys in this store's columns",
-                self.store.add, 5, values)
+            with self.assertRaisesRegex(ValueError, UNKNOWN):
+                self.store.add(5, values)
             self.assertEqual(["temp", "x"], sorted(values))
         counter = collections.Counter(["temp", "x"])
         self.assertRaises(ValueError, self.store.add, 5, counter)
         self.store.add(5, collections.defaultdict(float, temp=1.5))
         self.assertIsNone(self.store.rows()[0]["hum"])
+
+    def test_times_in_another_unit_are_told_once_a_store(self):
+        for moment in (1700000000, 1700000000000000, 946684800,
+                       4102444800 * 1000000, Timestamp(1700000000)):
+            store = DataStore(["temp"])
+            with self.warnings(count=1) as messages:
+                store.add(moment, {"temp": 1})
+                store.add(moment, {"temp": 1.5})
+                store.addRows([(moment, {"temp": 1})] * 3)
+            self.assertIn("TimeUnit.SECONDS", messages[0])
+            self.assertEqual(5, len(store))  # taken as what they are
+
+    def test_times_that_may_be_meant_so_are_not_told_of(self):
+        with self.warnings(count=0):
+            for moment in (0, 5, -5, -10 ** 9, 86400000, 10 ** 10, 10 ** 11,
+                           1700000000000, 253402300799999, 10 ** 14,
+                           Timestamp(1700000000, unit=TimeUnit.SECONDS),
+                           Timestamp(1700000000000000,
+                                     unit=TimeUnit.MICROSECONDS)):
+                self.store.add(moment, {"temp": 1})
 
     def test_what_is_no_dict_is_refused(self):
         for values in ([1, 2], "ab", 5, ("temp", "hum"), [("temp", 1)],
@@ -515,9 +568,8 @@ class AddTest(support.TestCase):
     def test_a_single_column_is_checked_as_well(self):
         store = DataStore(["temp"])
         for values in ({"x": 1.5}, {"x": 1}, {"temp": 1.5, "x": 1.5}):
-            self.assertSays(
-                "dataDict can only contain keys in this store's columns",
-                store.add, 5, values)
+            with self.assertRaisesRegex(ValueError, UNKNOWN):
+                store.add(5, values)
         store.add(5, {"temp": 1.5})
         store.add(6, {"temp": "a"})
         self.assertEqual([{"time": 5000, "temp": 1.5},

@@ -33,6 +33,7 @@ with builder.build() as client:
     client.addDataPoint("series", iobeam.DataPoint(1, timestamp=5))
     client.addDataSeries(iobeam.DataSeries("s", [iobeam.DataPoint(1.5)]))
     assert_type(client.send(timeout=1.5, progress=lambda done, total: None), bool)
+    assert_type(client.send(progress=True), bool)
     assert_type(client.pending(), int)
     assert_type(client.getDeviceId(), "str | None")
 try:
@@ -48,6 +49,20 @@ values = {"a": 1.5}
 iobeam.DataStore(["a"]).add(1, values)
 assert_type(data.makeUniformDataSeries("s", 0, 9, [1.5, 2]),
             "data.DataSeries | None")
+data.makeUniformDataSeries("s", 0, 9, None)
+
+
+class Numpy:
+    """Integers of numpy are no int to a type checker."""
+
+    def __index__(self) -> int:
+        return 5
+
+
+iobeam.DataStore(["a"]).add(Numpy(), {"a": 1})
+iobeam.Timestamp(Numpy())
+iobeam.DataPoint(1, timestamp=Numpy())
+iobeam.QueryReq(1).fromTime(Numpy()).limit(Numpy())
 
 
 class FakeRequester:

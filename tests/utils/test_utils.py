@@ -318,3 +318,16 @@ class SmallThingsTest(support.TestCase):
         shown = utils.shorten("a" * 1000)
         self.assertEqual(80, len(shown))
         self.assertTrue(shown.endswith("..."))
+
+    def test_no_value_breaks_the_message_that_shows_it(self):
+        class Broken(object):
+            def __repr__(self):
+                raise RuntimeError("no")
+
+        for value, shown in ((10 ** 5000, "an int of 16610 bits"),
+                             (-10 ** 5000, "an int of 16610 bits"),
+                             (Broken(), "<Broken without a repr>"),
+                             ([Broken()], "<list without a repr>"),
+                             (10 ** 25, repr(10 ** 25))):
+            self.assertEqual(shown, utils.shorten(value))
+        self.assertLessEqual(len(utils.shorten([10 ** 5000])), 80)

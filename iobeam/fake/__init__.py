@@ -1,0 +1,1 @@
+"""What `iobeam.testing.FakeBackend` answers, by resource: iobeam-server's rules."""

@@ -1,0 +1,213 @@
+"""Sessions whose connections keep the deadline, and the answers they bring."""
+from __future__ import absolute_import
+
+import re
+
+from requests import adapters, structures, utils
+from requests.compat import cookielib
+from requests.exceptions import ConnectionError as RequestsConnectionError  # novm
+from requests.models import Response
+
+from iobeam.http import address, failures, replaced, sockets
+from iobeam.utils import compat
+
+_PIECE = 16384  # bytes unpacked at a time
+
+
+class _DeadlineAdapter(adapters.HTTPAdapter):
+    """Gives every pool, whatever its scheme or proxy, such connections.
+
+    The rest spares a small send what it would do again and again: to find the
+    pool and the path of an address it knows, and to look for cookies.
+    """
+
+    _classes = {}
+
+    def __init__(self):
+        self._pools = {}  # address to (pool, class of its connections)
+        self._paths = {}
+        adapters.HTTPAdapter.__init__(self)
+
+    def close(self):
+        # first, for an interrupt below must leave none in there that is closed
+        pools, self._pools = self._pools, {}
+        adapters.HTTPAdapter.close(self)
+        for pool, _ in pools.values():
+            if pool.pool is not None:  # urllib3 2 leaves it to the collector
+                pool.close()
+
+    def _poolOf(self, url, find):
+        pool, base = self._pools.get(url, (None, None))
+        # a double may have replaced the class since, or have gone since
+        if pool is None or type(pool).ConnectionCls is not base:
+            pool = find()
+            base = type(pool).ConnectionCls
+            if not _isOfUrllib3(base):
+                vars(pool).pop("ConnectionCls", None)
+                self._pools.pop(url, None)
+                return pool
+            _refuseGoneThroughProxy(url, pool)
+            if base not in self._classes:
+                self._classes[base] = sockets.deadlineConnection(base)
+            pool.ConnectionCls = self._classes[base]
+            makeRoom(self._pools)
+            self._pools[url] = pool, base
+        return pool
+
+    def get_connection(self, url, proxies=None):  # requests before 2.32
+        return self._poolOf(url, lambda: adapters.HTTPAdapter.get_connection(
+            self, url, proxies))
+
+    def get_connection_with_tls_context(self, request, *args, **kwargs):
+        base = adapters.HTTPAdapter
+        return self._poolOf(
+            request.url, lambda: base.get_connection_with_tls_context(
+                self, request, *args, **kwargs))
+
+    def request_url(self, request, proxies):
+        if request.url not in self._paths:
+            makeRoom(self._paths)
+            self._paths[request.url] = adapters.HTTPAdapter.request_url(
+                self, request, proxies)
+        return self._paths[request.url]
+
+    def build_response(self, request, raw):
+        response = Response()
+        response.status_code = raw.status
+        response.reason = raw.reason
+        response.headers = structures.CaseInsensitiveDict(raw.headers)
+        response.encoding = utils.get_encoding_from_headers(response.headers)
+        response.raw = raw
+        response.url = request.url
+        response.request = request
+        response.connection = self
+        return response
+
+
+class _Session(replaced.Session):
+    """Keeps no cookies and follows no redirect, whoever calls it."""
+
+    def resolve_redirects(self, *_, **__):
+        return iter(())
+
+
+def _leaveAsIs(prepared):
+    return prepared
+
+
+def makeSession():
+    """Return a session whose connections keep the deadline."""
+    session = _Session()
+    # An auth of its own, though it adds nothing: else requests would put that
+    # of .netrc in the token's place, where somebody makes it prepare requests.
+    session.auth = _leaveAsIs
+    session.cookies.set_policy(cookielib.DefaultCookiePolicy(
+        allowed_domains=[]))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _DeadlineAdapter())
+    return session
+
+
+def freeLocks(adapter):
+    """Make what an interrupt has left usable, if only to be closed.
+
+    An interrupt in the first instant of a queue's ``with`` leaves its lock
+    held, by nobody: who closes the pool would wait for ever.
+    """
+    pools = getattr(getattr(adapter, "poolmanager", None), "pools", None)
+    for key in list(pools.keys()) if pools is not None else ():
+        lock = getattr(getattr(pools.get(key), "pool", None), "mutex", None)
+        if lock is not None:
+            compat.acquireWithin(lock, 0.5)  # held for microseconds
+            lock.release()
+
+
+def makeRoom(cache):
+    """Empty a cache by address: for a program that asks for many things."""
+    if len(cache) > 100:
+        cache.clear()
+
+
+def _isOfUrllib3(connectionClass):
+    return connectionClass.__module__.endswith((
+        "urllib3.connection", "urllib3.contrib.socks"))
+
+
+def _refuseGoneThroughProxy(url, pool):
+    """A proxy for plain http serves all addresses on one connection."""
+    if address.isGone(url) and not address.isGoneHost(pool.host) \
+            and url.lower().startswith("http:"):
+        raise RequestsConnectionError(failures.GoneError(
+            pool, address.goneWords()[0]))
+
+
+def guard(adapter, request, route):
+    """Let the adapter of a program's own session not reach that domain."""
+    if not isinstance(adapter, adapters.HTTPAdapter):
+        return
+    if hasattr(adapter, "get_connection_with_tls_context"):
+        pool = adapter.get_connection_with_tls_context(
+            request, route["verify"], proxies=route["proxies"],
+            cert=route["cert"])
+    else:
+        pool = adapter.get_connection(request.url, route["proxies"])
+    if _isOfUrllib3(pool.ConnectionCls):
+        _refuseGoneThroughProxy(request.url, pool)
+        pool.ConnectionCls = _refusing(pool.ConnectionCls)
+
+
+def _refusing(base):
+    class RefusingConnection(base):
+        def connect(self):
+            raise failures.GoneError(self, address.goneWords()[0])
+
+    return RefusingConnection
+
+
+def readToEnd(response):
+    """Read the whole answer, so that the connection can be used again.
+
+    Raises:
+        requests.ConnectionError: it ended before its Content-Length, which
+            requests up to 2.31 takes for a whole answer.
+    """
+    try:
+        announced = response.headers.get("Content-Length", "")
+        if not re.match(r"[0-9]{1,18}\Z", announced):
+            announced = None
+        elif int(announced) > sockets.MAX_ANSWER:
+            # http.client would make room for it
+            raise RequestsConnectionError("the answer is to be {} bytes long, "
+                                          "which is more than {}".format(
+                                              announced, sockets.MAX_ANSWER))
+        # What `response.content` does, less a generator and a second read.
+        try:
+            response._content = (
+                _readDecoded(response.raw)
+                if "Content-Encoding" in response.headers
+                else response.raw.read(decode_content=True)) or b""
+        except (MemoryError, OverflowError, ValueError) as error:
+            # of chunks that are said to be larger than memory
+            raise RequestsConnectionError("the answer cannot be read: {}: {}"
+                                          .format(type(error).__name__, error))
+        response._content_consumed = True
+        if (announced and response.status_code not in (204, 304)
+                and response.raw.tell() < int(announced)):
+            raise RequestsConnectionError("the answer ended after {} of {} "
+                                          "bytes".format(response.raw.tell(),
+                                                         announced))
+    except BaseException:
+        response.close()
+        raise
+
+
+def _readDecoded(raw):
+    """Read a compressed answer piece by piece: a small one may hold a lot."""
+    parts, size = [], 0
+    for part in raw.stream(_PIECE, decode_content=True):
+        size += len(part)
+        if size > sockets.MAX_ANSWER:
+            raise RequestsConnectionError("the answer is longer than {} bytes"
+                                          .format(sockets.MAX_ANSWER))
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,93 @@
+"""The rows of one request: where they are, and how they look on the wire."""
+from __future__ import absolute_import
+
+from iobeam.endpoints import imports
+from iobeam.resources import data
+
+
+class Parcel(object):
+    """The rows of one request, of one device and the same columns.
+
+    Attributes:
+        projectId (int), deviceId (str), columns (tuple of str), count (int).
+        chunks (list of Chunk): where they are on disk, or
+        queue (RowQueue), pieces (list of (Rows, int)): where they are in
+            memory: of each block the first so many.
+    """
+
+    def __init__(self, projectId, deviceId, columns, count, chunks=(),
+                 queue=None, pieces=()):
+        self.projectId = projectId
+        self.deviceId = deviceId
+        self.columns = columns
+        self.count = count
+        self.chunks = list(chunks)
+        self.queue = queue
+        self.pieces = pieces
+        self._table = None
+
+    def moveToDisk(self, chunks):
+        """Note that its rows have been committed meanwhile.
+
+        `pieces` stay: the sending thread may be reading from them.
+        """
+        self.chunks = chunks
+
+    def table(self):
+        """Return its rows, each ``[time, v1, ..]``."""
+        if self._table is None:
+            if self.chunks:
+                self._table = [row for chunk in self.chunks
+                               for row in chunk.table()][:self.count]
+            elif len(self.pieces) == 1:
+                self._table = self.pieces[0][0].table(self.count)
+            else:
+                self._table = [row for rows, count in self.pieces
+                               for row in rows.table(count)]
+        return self._table
+
+    def payload(self):
+        """Return the body of its request: a dict, or serialised already."""
+        if self.chunks and self.count == sum(c.rows for c in self.chunks):
+            return _Joined(self)
+        return imports.tableBody(self.projectId, self.deviceId, self.columns,
+                                 self.table())
+
+    def rowsAsDicts(self):
+        """Return its rows as `DataStore.rows` gives them."""
+        return [data.asDict(self.columns, row) for row in self.table()]
+
+    def cuts(self, start, count):
+        """Return what is to be taken out of memory for rows of it.
+
+        Returns:
+            list of tuple: (cells of a block, first place, place behind the
+            last, length that is left).
+        """
+        found, passed, width = [], 0, len(self.columns) + 1
+        for rows, length in self.pieces:
+            first = max(start - passed, 0)
+            behind = min(start + count - passed, length)
+            if first < behind:
+                found.append((rows.cells, first * width, behind * width,
+                              len(rows.cells) - (behind - first) * width))
+            passed += length
+        return found
+
+
+class _Joined(object):
+    """A body out of chunks that are serialised already."""
+
+    def __init__(self, parcel):
+        self._parcel = parcel
+        self._texts = [chunk.body for chunk in parcel.chunks]
+
+    def asDict(self):
+        parcel = self._parcel
+        return imports.tableBody(parcel.projectId, parcel.deviceId,
+                                 parcel.columns, parcel.table())
+
+    def asText(self):
+        parcel = self._parcel
+        return imports.tableText(parcel.projectId, parcel.deviceId,
+                                 parcel.columns, self._texts)

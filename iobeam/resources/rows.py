@@ -1,0 +1,244 @@
+"""Rows of one store that wait in memory: a queue that signals may come into."""
+from __future__ import absolute_import
+
+import sys
+
+from iobeam.utils import gate
+
+# Blocks hold about one largest request (20 000 values), so that taking the
+# first rows off never moves a long list.
+_BLOCK_CELLS = 25000
+
+
+class Rows(object):
+    """Consecutive rows of one store that belong to one device.
+
+    Attributes:
+        deviceId (str): whose they are.
+        columns (tuple of str): without the time.
+        cells (list): flat: time in microseconds, one value a column, next row.
+        start, number (int): how many rows had come before its first one, and
+            up to its last one.
+        source (object or None): what they were made of, while that lies about.
+    """
+
+    __slots__ = ("deviceId", "columns", "cells", "start", "number", "source")
+
+    def __init__(self, deviceId, columns, cells, start=0, number=0,
+                 source=None):
+        self.deviceId = deviceId
+        self.columns = columns
+        self.cells = cells
+        self.start = start
+        self.number = number
+        self.source = source
+
+    def __len__(self):
+        return len(self.cells) // (len(self.columns) + 1)
+
+    def table(self, count=None):
+        """Return the first `count` rows (None: all) as ``[time, v1, ..]``."""
+        width = len(self.columns) + 1
+        cells = self.cells
+        end = len(cells) if count is None else min(count * width, len(cells))
+        if end < len(cells):
+            cells = cells[:end]
+        return list(map(list, zip(*[iter(cells)] * width)))
+
+
+class RowQueue(object):
+    """The rows of one store, from `add` until the backend or the disk has them.
+
+    New rows lie flat in `cells`, one list for good, and come by one `extend`,
+    which is atomic: that needs no gate. All else is for one call at a time,
+    inside of `gate()`. Older rows lie in blocks, by device: rows of one device
+    leave in their order, but may overtake those of others, so that a relay
+    whose devices' readings come mixed sends full requests.
+
+    A block is cut by one assignment that puts it in the place of its cells,
+    and taken from there to its lane by adding it there first: at every
+    instant a row is in one place, or twice in the same block.
+
+    Attributes:
+        columns (tuple of str): without the time.
+        cells (list): what `add` extends; blocks in front, for an instant.
+        highWater (int): length of `cells` at which the tracker is told.
+        tracker (Outbox or None): of the open client that sends the rows.
+    """
+
+    __slots__ = ("columns", "cells", "highWater", "tracker", "_width",
+                 "_lanes", "_sealed", "_gate")
+
+    def __init__(self, columns):
+        self.columns = columns
+        self.cells = []
+        self.highWater = sys.maxsize
+        self.tracker = None
+        self._width = len(columns) + 1
+        self._lanes = {}  # device to its blocks
+        self._sealed = 0  # rows that have ever been cut into blocks
+        self._gate = gate.Gate()
+
+    def gate(self):
+        """Return what lets one call in at a time."""
+        tracker = self.tracker
+        return self._gate if tracker is None else tracker.gate
+
+    def newGate(self):
+        """Forget who was inside: for a forked child."""
+        self._gate = gate.Gate()
+
+    # -- looking, inside of the gate or amid the call that is ------------------
+
+    def blocks(self):
+        """Return the blocks, by device, each device's oldest first."""
+        found = [rows for lane in self._inOrder() for rows in lane]
+        return found + [rows for rows in self._front()
+                        if not any(rows is one for one in found)]
+
+    def __len__(self):
+        """The number of rows."""
+        return (sum(map(len, self.blocks()))
+                + (len(self.cells) - len(self._front())) // self._width)
+
+    def table(self):
+        """Return all rows, each ``[time, v1, ..]``."""
+        found = [row for rows in self.blocks() for row in rows.table()]
+        flat = self.cells[len(self._front()):]
+        return found + Rows(None, self.columns, flat).table()
+
+    def last(self, count):
+        """Return the rows that came last, at most `count`, as `table` does."""
+        width = self._width
+        flat = self.cells[len(self._front()):]
+        found = [flat[-count * width:]] if flat else []
+        left = count - len(flat) // width
+        for rows in sorted(self.blocks(), key=lambda rows: -rows.start):
+            if left <= 0:
+                break
+            found.append(rows.cells[-left * width:])
+            left -= len(rows)
+        cells = [cell for piece in reversed(found) for cell in piece]
+        return Rows(None, self.columns, cells).table()
+
+    def added(self):
+        """Return how many rows have ever come."""
+        front = self._front()
+        sealed = front[-1].number if front else self._sealed
+        return sealed + (len(self.cells) - len(front)) // self._width
+
+    def _inOrder(self, deviceId=None):
+        """The lanes that are not empty: a device's, then by their oldest row."""
+        lanes = list(self._lanes.values())
+        if len(lanes) != 1 or not lanes[0]:
+            lanes = [lane for lane in lanes if lane]
+            lanes.sort(key=lambda lane: (lane[0].deviceId != deviceId,
+                                         lane[0].start))
+        return lanes
+
+    def _front(self):
+        """The blocks that stand in `cells` still."""
+        found = []
+        for rows in self.cells:
+            if type(rows) is not Rows:
+                break
+            found.append(rows)
+        return found
+
+    # -- changing, inside of the gate ------------------------------------------
+
+    def seal(self, deviceId):
+        """Cut all rows so far into blocks of a device."""
+        cells = self.cells
+        if cells and type(cells[0]) is Rows:
+            self._takeFront()
+        whole = len(cells) // self._width * self._width
+        if whole:
+            self.highWater -= whole
+            size = max(1, _BLOCK_CELLS // self._width) * self._width
+            blocks = []
+            for start in range(0, whole, size):
+                end = min(start + size, whole)
+                blocks.append(Rows(deviceId, self.columns, cells[start:end],
+                                   self._sealed + start // self._width,
+                                   self._sealed + end // self._width))
+            cells[:whole] = blocks
+            self._takeFront()
+
+    def _takeFront(self):
+        cells = self.cells
+        while cells and type(cells[0]) is Rows:
+            self.append(cells[0])
+            del cells[0]
+
+    def append(self, rows):
+        """Put a block behind the others of its device, if it is not there."""
+        lane = self._lanes.setdefault(rows.deviceId, [])
+        if not lane or lane[-1] is not rows:
+            lane.append(rows)
+        self._sealed = rows.number
+
+    def merge(self, deviceId):
+        """Make one of neighbouring blocks of a device that are small.
+
+        Each is then larger than all behind it together: a row is copied a few
+        times in its life, and blocks are few.
+        """
+        lane = self._lanes.get(deviceId, ())
+        while (len(lane) > 1 and len(lane[-2].cells) <= len(lane[-1].cells)
+               and len(lane[-2].cells) + len(lane[-1].cells) <= _BLOCK_CELLS):
+            older, newer = lane[-2:]
+            lane[-2:] = [Rows(deviceId, self.columns,
+                              older.cells + newer.cells, older.start,
+                              newer.number)]
+
+    def first(self, count, skipped, last, deviceId=None):
+        """Return rows of one device, its oldest.
+
+        Args:
+            count (int): at most so many.
+            skipped (collection of str): devices to leave out.
+            last (int): leave out blocks that end behind this row's number.
+            deviceId (str or None): the one whose rows come before all others.
+
+        Returns:
+            list of tuple: (block, number of its first rows).
+        """
+        for lane in self._inOrder(deviceId) if self._lanes else ():
+            if lane[0].deviceId in skipped:
+                continue
+            found, left = [], count
+            for rows in lane:
+                if rows.number > last or not left:
+                    break
+                if rows.cells:
+                    found.append((rows, min(left, len(rows))))
+                    left -= found[-1][1]
+            if found:
+                return found
+        return []
+
+    def remove(self, rows):
+        """Take a block out, if it is there."""
+        lane = self._lanes.get(rows.deviceId, [])
+        for place, found in enumerate(lane):
+            if found is rows:
+                del lane[place]
+                break
+        if not lane:
+            self._lanes.pop(rows.deviceId, None)
+
+    def mendTimes(self, mend):
+        """Put `mend(time)` in the place of each row's time."""
+        self._takeFront()
+        for cells in [rows.cells for rows in self.blocks()] + [self.cells]:
+            for place in range(0, len(cells), self._width):
+                cells[place] = mend(cells[place])
+
+    def clear(self):
+        """Drop all rows."""
+        self._takeFront()
+        self._lanes.clear()
+        whole = len(self.cells) // self._width * self._width
+        self._sealed += whole // self._width
+        del self.cells[:whole]

@@ -1,0 +1,1 @@
+"""The client's tests on CPython for WebAssembly, without sockets and threads."""

@@ -1,0 +1,131 @@
+"""The queue of a store's rows: blocks by device, in their order."""
+from __future__ import absolute_import
+
+import unittest
+
+from iobeam.resources import rows
+from tests.support import given, mock, st
+
+
+def queueOf(*numbers):
+    queue = rows.RowQueue(("v",))
+    add(queue, *numbers)
+    return queue
+
+
+def add(queue, *numbers):
+    for number in numbers:
+        queue.cells.extend((number * 1000, number))
+
+
+def numbers(table):
+    return [row[1] for row in table]
+
+
+def taken(queue, count=10, skipped=(), last=10 ** 9, deviceId=None):
+    """Take rows off the front, as the outbox does."""
+    pieces = queue.first(count, skipped, last, deviceId)
+    found = [number for block, length in pieces
+             for number in numbers(block.table(length))]
+    for block, length in pieces:
+        del block.cells[:2 * length]
+        if not block.cells:
+            queue.remove(block)
+    return found
+
+
+class RowQueueTest(unittest.TestCase):
+    def test_rows_are_the_same_flat_and_in_blocks(self):
+        queue = queueOf(1, 2, 3)
+        for _ in range(2):
+            self.assertEqual((len(queue), queue.added()), (3, 3))
+            self.assertEqual(numbers(queue.table()), [1, 2, 3])
+            queue.seal("d")
+        self.assertEqual(queue.cells, [])
+
+    def test_a_block_in_the_place_of_its_cells_counts_once(self):
+        queue = queueOf(1, 2)
+        with mock.patch.object(rows.RowQueue, "_takeFront"):
+            queue.seal("d")  # as if cut short
+        add(queue, 3)
+        self.assertIs(type(queue.cells[0]), rows.Rows)
+        self.assertEqual((len(queue), queue.added()), (3, 3))
+        self.assertEqual(numbers(queue.table()), [1, 2, 3])
+        queue.append(queue.cells[0])  # now it is in both places
+        self.assertEqual((len(queue), queue.added()), (3, 3))
+        queue.seal("d")
+        self.assertEqual(numbers(queue.table()), [1, 2, 3])
+        self.assertEqual(taken(queue), [1, 2, 3])
+
+    def test_each_device_gets_its_own_rows(self):
+        queue = queueOf(1)
+        queue.seal("x")
+        add(queue, 2)
+        queue.seal("y")
+        add(queue, 3, 4)
+        queue.seal("x")
+        self.assertEqual(taken(queue, 2), [1, 3])
+        self.assertEqual(taken(queue, skipped=("x",)), [2])
+        self.assertEqual(taken(queue), [4])
+        self.assertEqual((taken(queue), len(queue), queue.added()), ([], 0, 4))
+
+    def test_the_oldest_row_goes_first_but_for_a_device_asked_for(self):
+        queue = queueOf(1)
+        queue.seal("x")
+        add(queue, 2)
+        queue.seal("y")
+        self.assertEqual(taken(queue, 1, deviceId="y"), [2])
+        self.assertEqual(taken(queue), [1])
+
+    def test_later_blocks_are_left_out(self):
+        queue = queueOf(1, 2)
+        queue.seal("x")
+        last = queue.added()
+        add(queue, 3)
+        queue.seal("x")
+        self.assertEqual(taken(queue, last=last), [1, 2])
+        self.assertEqual(taken(queue, last=last), [])
+        self.assertEqual(taken(queue), [3])
+
+    def test_merged_blocks_are_few(self):
+        queue, blocks = rows.RowQueue(("v",)), []
+        for number in range(1000):
+            add(queue, number)
+            queue.seal("x")
+            queue.merge("x")
+            blocks.append(len(queue.blocks()))
+        self.assertLessEqual(max(blocks), 11)
+        self.assertEqual(numbers(queue.table()), list(range(1000)))
+
+    def test_clear_drops_all_and_keeps_the_count(self):
+        queue = queueOf(1, 2)
+        queue.seal("x")
+        add(queue, 3)
+        queue.clear()
+        add(queue, 4)
+        self.assertEqual((len(queue), queue.added()), (1, 4))
+        self.assertEqual(numbers(queue.table()), [4])
+
+    @given(st.lists(st.one_of(st.sampled_from("xyz"), st.integers(1, 5)),
+                    max_size=30), st.integers(1, 4))
+    def test_nothing_is_lost_and_each_device_keeps_its_order(self, steps,
+                                                             block):
+        queue, device, number = rows.RowQueue(("v",)), "x", 0
+        model = dict((name, []) for name in "xyz")
+        with mock.patch.object(rows, "_BLOCK_CELLS", 2 * block):
+            for step in steps:
+                if isinstance(step, int):
+                    add(queue, *range(number, number + step))
+                    model[device].extend(range(number, number + step))
+                    number += step
+                else:
+                    queue.seal(device)
+                    queue.merge(device)
+                    device = step
+            queue.seal(device)
+            self.assertEqual((len(queue), queue.added()), (number, number))
+            found = dict((name, []) for name in "xyz")
+            while len(queue):
+                device = queue.first(3, (), number)[0][0].deviceId
+                found[device] += taken(queue, 3)
+            self.assertEqual(found, model)
