@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import socket
 import sys
 import threading
 import time
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
-from iobeam_server import keyring
+import msgspec
+
+from iobeam_server import memory, workers
 from iobeam_server.app import create_app
 from iobeam_server.config import Config
-from iobeam_server.errors import ConfigError, NotFound
+from iobeam_server.errors import ConfigError
 from iobeam_server.metrics import Metrics
-from iobeam_server.serving import ApiServer
-from iobeam_server.storage import open_storage
-from iobeam_server.storage.base import Project, Storage
-from iobeam_server.tokens import READ, WRITE, TokenSigner
+from iobeam_server.rights import keyring
+from iobeam_server.rights.tokens import READ, WRITE
+from iobeam_server.serving import (
+    SPARE_DESCRIPTORS,
+    ApiServer,
+    certificate_names,
+    listen,
+    tls_context,
+    url_of,
+)
+from iobeam_server.storage import open_storage, temporary_folder
+from iobeam_server.storage.base import Project
+from iobeam_server.storage.store import Storage
+from iobeam_server.storage.urls import path_of
 from iobeam_server.writer import Writer
 
 FIRST_PROJECT = "default"
 # While a thread computes, SQLite waits for the interpreter lock at every statement; 5 ms, the
 # default, cost 35-50 % of the writer's rows per second with one busy thread beside it.
 SWITCH_INTERVAL_S = 0.0005
-SPARE_DESCRIPTORS = 200  # beside the connections: database, temporary files, logs
+KILL_AFTER_S = 10.0  # beyond the time that requests in flight get
 
 
 class FirstStart(NamedTuple):
@@ -40,23 +52,32 @@ class Backend:
     Args:
         url: of the database.
         config: the settings.
+        listener: a socket that listens already, see `ApiServer`.
 
     Raises:
         ConfigError: database or address cannot be used.
     """
 
-    def __init__(self, url: str, config: Config) -> None:
-        self.config = config
+    def __init__(self, url: str, config: Config, listener: Optional[socket.socket] = None) -> None:
         with contextlib.ExitStack() as undo:
             self.store = open_storage(url, config)
             undo.callback(self.store.close)
+            folder = temporary_folder(self.store, url, config)
+            config = msgspec.structs.replace(config, temporary_folder=folder)
+            self.config = config
             metrics = Metrics()
             self._writer = Writer(
-                self.store, config.group_values, config.high_water_values, metrics
+                self.store,
+                config.group_values,
+                config.high_water_values,
+                # a turn at the lock for the group before, and one for its own
+                2 * config.busy_timeout_s,
+                metrics,
             )
             undo.callback(self._writer.close)
             self.app = create_app(self.store, self._writer, config, metrics=metrics)
-            self.server = ApiServer(self.app, config, metrics)
+            self.server = ApiServer(self.app, config, metrics, listener)
+            self.url = self.server.url
             undo.callback(self.server.close_all)
             # last: a token made before the address turned out to be taken would never be shown
             self.first_start = first_project(self.store, config)
@@ -68,9 +89,15 @@ class Backend:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @property
+    def names(self) -> list[str]:
+        """What its certificate calls it, names before addresses."""
+        return certificate_names(self.config)
+
     def run(self) -> None:
         """Serve in this thread until `stop`; finishes the requests in flight."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        memory.keep_little()
         _raise_descriptor_limit(self.config.connection_limit + SPARE_DESCRIPTORS)
         self.server.run()
 
@@ -82,6 +109,7 @@ class Backend:
 
     def stop(self) -> None:
         """Make `run` return; safe in a signal handler."""
+        self._writer.hurry()
         self.server.stop()
 
     def close(self) -> None:
@@ -89,47 +117,58 @@ class Backend:
         self._undo.close()
 
 
+class Workers:
+    """A backend in several processes over one database and one listening socket.
+
+    Args:
+        url: of the database.
+        config: the settings.
+        count: of processes.
+
+    Raises:
+        ConfigError: database or address cannot be used, or the database takes one process only.
+    """
+
+    def __init__(self, url: str, config: Config, count: int) -> None:
+        if path_of(url) is not None:
+            raise ConfigError(
+                f"--workers {count} needs PostgreSQL: one process alone may serve a SQLite file; "
+                "leave --workers out, or move the data with iobeam-server migrate"
+            )
+        self._workers = workers.Workers(count, self._work, config.drain_s + KILL_AFTER_S)
+        self._database = url
+        self.config = config
+        tls_context(config)  # what is wrong is told here, once
+        self._listener = listen(config)
+        self.url = url_of(self._listener, config)
+        with contextlib.closing(open_storage(url, config)) as store:
+            self.first_start = first_project(store, config)
+
+    @property
+    def names(self) -> list[str]:
+        """What their certificate calls them, names before addresses."""
+        return certificate_names(self.config)
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; return when all processes have ended."""
+        with self._listener:
+            self._workers.run(on_stop=self._listener.close)
+
+    def _work(self, until: Callable[[Callable[[], None]], None]) -> None:
+        with Backend(self._database, self.config, self._listener) as backend:
+            until(backend.stop)
+            backend.run()
+
+
 def first_project(store: Storage, config: Config) -> Optional[FirstStart]:
     """Create project 1 and its first token on an empty database."""
-    signer = TokenSigner(keyring.signing_keys(store, config))
-    project = store.create_first_project(FIRST_PROJECT, int(time.time()))
+    project = store.projects.create_first(FIRST_PROJECT, int(time.time()))
     if project is None:
         return None
-    token, _ = signer.issue(project.project_id, READ | WRITE, config.token_life_s)
-    return FirstStart(project, token)
-
-
-def issue_token(
-    store: Storage,
-    project_id: int,
-    permissions: int,
-    life_s: int,
-    device_id: Optional[str],
-    refreshable: bool,
-    config: Optional[Config] = None,
-) -> str:
-    """Return a new token; raises NotFound when there is no such project."""
-    if store.project(project_id) is None:
-        raise NotFound(f"there is no project {project_id}; see iobeam-server project list")
-    keys = keyring.signing_keys(store, config or Config())
-    token, _ = TokenSigner(keys).issue(
-        project_id, permissions, life_s, device_id=device_id, refreshable=refreshable
+    token = keyring.issue_token(
+        store, project.project_id, READ | WRITE, config.token_life_s, None, True, config
     )
-    return token
-
-
-def write_secret(path: str, secret: str) -> str:
-    """Write a secret to a file that only its owner reads; returns the absolute path."""
-    path = os.path.abspath(path)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # O_EXCL below: never into a file or link that somebody put there
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secret + "\n")
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
-    return path
+    return FirstStart(project, token)
 
 
 def _raise_descriptor_limit(wanted: int) -> None:

@@ -56,6 +56,10 @@ class NotAuthenticated(ServerError):
     """No token, or one that is malformed, unknown, revoked or expired."""
 
 
+class NotOurs(NotAuthenticated):
+    """A token that is malformed, or that no key of this server signed."""
+
+
 class NotPermitted(ServerError):
     """A valid token that lacks the permission, the project or the device."""
 
@@ -74,6 +78,32 @@ class TooBusy(ServerError):
 
 class StorageUnavailable(ServerError):
     """The database cannot take the request (disk full, locked); nothing was stored."""
+
+
+class StorageAway(StorageUnavailable):
+    """The same, where the log has said it when it was found out."""
+
+
+class StorageDefect(ServerError):
+    """The database refused what it should take; it will do so again."""
+
+
+class QueryTimeout(ServerError):
+    """Reading took longer than a request may."""
+
+    @classmethod
+    def after(cls, seconds: float) -> QueryTimeout:
+        return cls(
+            f"stopped after {seconds:g} s: ask for a shorter range, a larger interval "
+            "or fewer series"
+        )
+
+
+class ClientGone(ServerError):
+    """Whoever asked has closed the connection: nobody sees an answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has closed the connection")
 
 
 class NotFound(ServerError):

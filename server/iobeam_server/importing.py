@@ -1,60 +1,38 @@
-"""CSV files into a project: read twice, first to see that all of it is good.
-
-A file has a header and a column ``time``. Either it has one line per point, with
-``name`` and ``value`` (what `export` writes), or one line per time, where every
-other column is a field. Columns ``project_id`` and ``device_id`` may say where a line
-belongs. An empty cell is a gap.
-"""
+"""Export files into a project: read twice, first to see that all of it is good."""
 
 from __future__ import annotations
 
-import csv
-import datetime
-import decimal
-import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
-from iobeam_server import texts
-from iobeam_server.api.ids import check_device_id
+from iobeam_server import exportfiles
 from iobeam_server.config import Config
-from iobeam_server.errors import BadRequest, NotFound, ServerError
+from iobeam_server.errors import AlreadyExists, BadRequest, NotFound, ServerError
+from iobeam_server.exportfiles import Place, Run
 from iobeam_server.maintenance import sharing
-from iobeam_server.points import INT64_MAX, INT64_MIN, Kind, Value, check_name, series_column
-from iobeam_server.storage.base import INPUT, Batch, Part, Storage
+from iobeam_server.rules import texts
+from iobeam_server.rules.names import check_device_id
+from iobeam_server.rules.points import Kind, series_column
+from iobeam_server.rules.times import to_iso
+from iobeam_server.storage.base import INPUT, Batch, Part
+from iobeam_server.storage.store import Storage
 
 PIECE_VALUES = 20_000  # in one transaction: some 50 ms with the write lock
-MAX_CELL_CHARS = 1_000_000  # of a line that the csv module may put together from lost quotes
+DIVIDED_BY = "device_id"  # what the namespace `input` is divided by
 
-_WHERE = ("project_id", "device_id", "time")
-_LONG = ("name", "value")
-_DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
-_ISO_8601 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:[.,]([0-9]{1,9}))?)?"
-    r"(Z|[+-][0-9]{2}:?[0-9]{2})?",
-    re.ASCII,
-)
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-_US = datetime.timedelta(microseconds=1)
-
-_Series = tuple[int, str, str]  # project, device, name
-_Columns = dict[_Series, tuple[list[int], list[Value]]]
+Say = Callable[[str], None]
+_Field = tuple[int, str]  # project, name
 
 
 class Options(NamedTuple):
-    """What the file does not say."""
+    """What is to be otherwise than the file says."""
 
     project_id: Optional[int] = None
-    """Where to; None takes the column."""
     device_id: Optional[str] = None
-    """Of which device; None takes the column."""
-    namespace: str = INPUT
-    unit: int = 1
-    """Microseconds per unit of times that are numbers; all others are ISO 8601."""
+    namespace: Optional[str] = None
     kinds: Mapping[str, Kind] = {}
-    """Types of fields, where the file could be misread."""
-    nulls: frozenset[str] = frozenset([""])
-    """Cells that are gaps."""
+    """Types of fields, for files of 1.0.0, which do not say them."""
 
 
 class Imported(NamedTuple):
@@ -62,217 +40,215 @@ class Imported(NamedTuple):
     series: int
 
 
-def import_csv(store: Storage, path: str, options: Options, config: Config) -> Imported:
-    """Store what a CSV file holds; nothing when any of it is not good.
+def import_file(store: Storage, path: str, options: Options, config: Config, say: Say) -> Imported:
+    """Store what a file of `export` holds; nothing when any of it is not good.
 
-    Devices are registered. Importing a file again changes nothing, so what was broken
-    off (power, a full disk) is simply repeated.
+    Devices are registered; a namespace that is missing is made. Importing a file again
+    changes nothing, so what was broken off (power, a full disk) is simply repeated.
+
+    Args:
+        store: where to.
+        path: of the file.
+        options: what is to be otherwise than it says.
+        config: for the size of texts.
+        say: is told what the file left open, and how far it came when it is broken off.
 
     Raises:
         BadRequest: names the line and what is wrong with it.
         NotFound: no such project or namespace.
     """
-    for _ in _Reader(store, path, options, config).pieces():
-        pass
-    reader = _Reader(store, path, options, config)
-    for piece in reader.pieces():
-        batches = _batches(piece, options.namespace, config)
-        with sharing():
-            results = store.write(batches)
-        for refused in results:
-            if refused is not None:
-                raise refused
-    return Imported(reader.values, len(reader.series))
-
-
-def _batches(piece: _Columns, namespace: str, config: Config) -> list[Batch]:
-    parts: dict[tuple[int, bool], dict[str, Part]] = {}
-    for (project_id, device_id, name), (times, values) in piece.items():
-        is_device = namespace == INPUT and device_id != ""
-        part = parts.setdefault((project_id, is_device), {}).setdefault(
-            device_id, Part(device_id or None, [])
+    survey = _Survey(store, path, options)
+    with exportfiles.opened(path, config.max_text_chars) as file:
+        for run in file.runs:
+            survey.add(run)
+        namespace = survey.namespace(file.place)
+    kinds = survey.kinds(namespace, say)
+    if file.place is not None:
+        _make_namespaces(store, {project for project, _ in kinds}, namespace, file.place, say)
+    done = 0
+    try:
+        with exportfiles.opened(path, config.max_text_chars) as file:
+            for piece in _pieces(survey.placed(run, kinds) for run in file.runs):
+                _store(store, [_batch(run, namespace, config) for run in piece])
+                done += sum(len(run.times) for run in piece)
+    except (ServerError, KeyboardInterrupt, SystemExit):  # the last one is SIGTERM's
+        say(
+            f"{done} of {survey.values} points are stored; "
+            "import the file again to go on: what is there stays as it is"
         )
-        assert isinstance(part.columns, list)
-        part.columns.append(series_column(name, times, values, 1, config.max_text_chars))
-    return [
-        Batch(project_id, namespace, list(found.values()), is_device, is_device)
-        for (project_id, is_device), found in parts.items()
-    ]
+        raise
+    return Imported(survey.values, len(survey.series))
 
 
-class _Reader:
-    """One passage through a file."""
+def _pieces(runs: Iterable[Run]) -> Iterator[list[Run]]:
+    piece: list[Run] = []
+    held = 0
+    for run in runs:
+        for at in range(0, len(run.times), PIECE_VALUES):
+            part = slice(at, at + PIECE_VALUES)
+            piece.append(
+                run._replace(times=run.times[part], values=run.values[part], lines=run.lines[part])
+            )
+            held += len(piece[-1].times)
+            if held >= PIECE_VALUES:
+                yield piece
+                piece, held = [], 0
+    if piece:
+        yield piece
 
-    def __init__(self, store: Storage, path: str, options: Options, config: Config) -> None:
+
+def _batch(run: Run, namespace: str, config: Config) -> Batch:
+    column = series_column(run.name, run.times, run.values, 1, config.max_text_chars)
+    is_device = namespace == INPUT and run.device_id != ""
+    part = Part(run.device_id or None, [column])
+    return Batch(run.project_id, namespace, [part], is_device, is_device)
+
+
+def _store(store: Storage, batches: list[Batch]) -> None:
+    with sharing():
+        results = store.write(batches)
+    for refused in results:
+        if refused is not None:
+            raise refused
+
+
+def _make_namespaces(
+    store: Storage, projects: set[int], namespace: str, place: Place, say: Say
+) -> None:
+    for project_id in sorted(projects):
+        if not store.namespaces.find(project_id, namespace):
+            try:
+                store.namespaces.create(
+                    project_id, namespace, place.divided_by, {}, {}, int(time.time())
+                )
+            except AlreadyExists:  # somebody made it meanwhile
+                continue
+            say(f"namespace {namespace!r}, divided by {place.divided_by!r}, made")
+
+
+class _Survey:
+    """What a file holds, and of which type each field can be."""
+
+    def __init__(self, store: Storage, path: str, options: Options) -> None:
         self._store = store
         self._path = path
         self._options = options
-        self._max_text = config.max_text_chars
-        self._kinds: dict[tuple[int, str], Kind] = {}
-        self._guessed: dict[tuple[int, str], int] = {}
-        self._devices: set[str] = set()
         self.values = 0
-        self.series: set[_Series] = set()
+        self.series: set[tuple[int, str, str]] = set()
+        self._devices: dict[str, int] = {}
+        self._unfit: dict[_Field, dict[Kind, int]] = {}
+        """For each field the types that it cannot have, and the first line that says so."""
+        self._untyped: set[_Field] = set()
+        self._times: list[int] = []
 
-    def pieces(self) -> Iterator[_Columns]:
-        """Yield some thousand values at a time."""
-        csv.field_size_limit(MAX_CELL_CHARS)
-        try:
-            with open(self._path, encoding="utf-8-sig", newline="") as file:
-                yield from self._pieces(file)
-        except OSError as error:
-            raise BadRequest(f"cannot read {self._path}: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise BadRequest(f"{self._path} is not UTF-8: {error}") from None
+    def add(self, run: Run) -> None:
+        """Take note of a run of the file."""
+        self.values += len(run.times)
+        self._devices.setdefault(run.device_id, run.lines[0])
+        project_id = self._options.project_id or run.project_id
+        field = (project_id, run.name)
+        self.series.add((project_id, self._device(run), run.name))
+        unfit = self._unfit.setdefault(field, {})
+        if run.kind is not None:
+            for kind in set(Kind) - {run.kind}:
+                unfit.setdefault(kind, run.lines[0])
+        else:
+            self._untyped.add(field)
+            self._times = [min([*self._times, *run.times]), max([*self._times, *run.times])]
+            for kind in (Kind.NUMBER, Kind.BOOLEAN):
+                for cell, line in zip(run.values, run.lines):
+                    if kind in unfit:
+                        break
+                    if exportfiles.value_of(str(cell), kind) is None:
+                        unfit[kind] = line
+        if len(unfit) == len(Kind):
+            raise self._bad(max(unfit.values()), f"{run.name!r} has another type before this line")
 
-    def _pieces(self, file: Iterable[str]) -> Iterator[_Columns]:
-        lines = csv.reader(file)
-        header = [name.strip() for name in next(lines, [])]
-        fields = self._check_header(header)
-        piece: _Columns = {}
-        held = 0
-        try:
-            for cells in lines:
-                if not cells:
-                    continue
+    def namespace(self, place: Optional[Place]) -> str:
+        """Return where the points go; refuses what does not fit there."""
+        name = self._options.namespace or (INPUT if place is None else place.namespace)
+        divided_by = DIVIDED_BY if place is None else place.divided_by
+        for project_id in sorted({project_id for project_id, _ in self._unfit}):
+            if self._store.projects.get(project_id) is None:
+                raise NotFound(
+                    f"there is no project {project_id}: see iobeam-server project list, "
+                    "make one (project create), or say --project N"
+                )
+            found = self._store.namespaces.find(project_id, name)
+            if found and place is not None and found[0].partitioning_field != divided_by:
+                raise BadRequest(
+                    f"namespace {name!r} of project {project_id} is divided by "
+                    f"{found[0].partitioning_field!r}, the points of {self._path} by {divided_by!r}"
+                )
+            if not found and (place is None or name != place.namespace):
+                raise NotFound(f"project {project_id} has no namespace {name!r}")
+        self._check_devices(name)
+        return name
+
+    def _check_devices(self, namespace: str) -> None:
+        if self._options.device_id is not None and len(self._devices) > 1:
+            shown = ", ".join(map(repr, list(self._devices)[:3]))
+            raise BadRequest(f"{self._path} has several devices ({shown}): leave out --device")
+        for device_id, line in self._devices.items():
+            own = self._options.device_id or device_id
+            if namespace == INPUT and own:
                 try:
-                    if len(cells) != len(header):
-                        raise BadRequest(f"{len(cells)} cells under {len(header)} headings")
-                    held += self._add(dict(zip(header, cells)), fields, lines.line_num, piece)
+                    check_device_id(own)
                 except ServerError as error:
-                    raise BadRequest(
-                        f"{self._path}, line {lines.line_num}: {error.message}"
-                    ) from None
-                if held >= PIECE_VALUES:
-                    yield piece
-                    piece, held = {}, 0
-        except csv.Error as error:
-            raise BadRequest(f"{self._path}, line {lines.line_num}: {error}") from None
-        if piece:
-            yield piece
+                    raise self._bad(line, f"{own!r:.80}: {error.message}") from None
 
-    def _check_header(self, header: list[str]) -> Optional[list[str]]:
-        """Return the columns that are fields; None where lines name their field."""
-        if "time" not in header:
-            raise BadRequest(
-                f"{self._path}: the first line must name the columns, one of them time"
+    def kinds(self, namespace: str, say: Say) -> dict[_Field, Kind]:
+        """Return the type of every field; says what it took for granted."""
+        kinds: dict[_Field, Kind] = {}
+        guessed: dict[Kind, list[str]] = {}
+        for project_id in sorted({project_id for project_id, _ in self._unfit}):
+            found = self._store.namespaces.find(project_id, namespace)
+            known = found[0].fields if found else {}
+            for field in [one for one in self._unfit if one[0] == project_id]:
+                name, unfit = field[1], self._unfit[field]
+                kind = known.get(name, self._options.kinds.get(name))
+                if kind is None:
+                    kind = min(set(Kind) - set(unfit))
+                    if field in self._untyped and kind is not Kind.TEXT:
+                        guessed.setdefault(kind, []).append(name)
+                if kind in unfit:
+                    raise self._bad(unfit[kind], self._misfit(name, kind, known.get(name)))
+                kinds[field] = kind
+        if self._untyped:
+            say(
+                f"{self._path} was written by 1.0.0, or is an answer of the API: times are taken "
+                f"for microseconds, {to_iso(self._times[0])} to {to_iso(self._times[1])}"
             )
-        if len(set(header)) != len(header):
-            raise BadRequest(f"{self._path}: two columns have the same name")
-        for what, given, option in (
-            ("project_id", self._options.project_id, "--project N"),
-            ("device_id", self._options.device_id, "--device ID"),
-        ):
-            if given is None and what not in header:
-                raise BadRequest(f"{self._path} has no column {what}: give {option}")
-        if set(_LONG) <= set(header) <= {*_WHERE, *_LONG}:
-            return None
-        return [name for name in header if name not in _WHERE]
-
-    def _add(
-        self, row: dict[str, str], fields: Optional[list[str]], line: int, piece: _Columns
-    ) -> int:
-        """Add the values of a line; returns how many."""
-        project_id = self._options.project_id or _project_id(row["project_id"])
-        device_id = self._options.device_id
-        if device_id is None:
-            device_id = row["device_id"]
-        if device_id and device_id not in self._devices and self._options.namespace == INPUT:
-            check_device_id(device_id)
-            self._devices.add(device_id)
-        time = _time(row["time"].strip(), self._options.unit)
-        pairs = [(row["name"], row["value"])] if fields is None else [(f, row[f]) for f in fields]
-        count = 0
-        for name, cell in pairs:
-            if cell in self._options.nulls:
-                continue
-            value = self._value(project_id, name, cell, line)
-            series = (project_id, device_id, name)
-            times, values = piece.setdefault(series, ([], []))
-            times.append(time)
-            values.append(value)
-            self.series.add(series)
-            count += 1
-        self.values += count
-        return count
-
-    def _value(self, project_id: int, name: str, cell: str, line: int) -> Value:
-        field = (project_id, name)
-        kind = self._kinds.get(field)
-        if kind is None:
-            kind = self._kinds[field] = self._kind_of(project_id, name, cell, line)
-        value = texts.read(cell, kind)
-        guessed = self._guessed.get(field)
-        if value is None or (kind is Kind.TEXT and guessed and _guess(cell) is not kind):
-            why = "in this project" if guessed is None else f"since line {guessed}"
-            raise BadRequest(
-                f"{cell!r:.80} is a {texts.NAMES[_guess(cell)]}, {name!r} is {texts.NAMES[kind]} "
-                f"{why}; mend the file, or say which cells are gaps (--null) or which type "
-                f"the field has (--type {name}=string)"
+        for kind, names in sorted(guessed.items()):
+            say(
+                f"taken for {texts.NAMES[kind]}: {', '.join(sorted(names)[:20])}"
+                f"{' ..' if len(names) > 20 else ''} (if they are texts: --type NAME=string)"
             )
-        if isinstance(value, str):
-            if len(value) > self._max_text:
-                raise BadRequest(
-                    f"{name!r} has {len(value)} characters, at most {self._max_text} are kept"
-                )
-            if "\0" in value:
-                raise BadRequest(f"{name!r} holds a NUL character")
-        return value
+        return kinds
 
-    def _kind_of(self, project_id: int, name: str, cell: str, line: int) -> Kind:
-        """Return the type of a field at its first value: asked for, known, or the cell's."""
-        check_name(name)
-        if self._store.project(project_id) is None:
-            raise NotFound(f"there is no project {project_id}; see iobeam-server project list")
-        found = self._store.namespaces(project_id, self._options.namespace)
-        if not found:
-            raise NotFound(f"project {project_id} has no namespace {self._options.namespace!r}")
-        known = found[0].fields.get(name)
-        asked = self._options.kinds.get(name)
-        if known is not None:
-            if asked not in (None, known):
-                raise BadRequest(
-                    f"{name!r} is {texts.NAMES[known]} in project {project_id}; "
-                    "see iobeam-server series retype"
-                )
-            return known
-        if asked is None:
-            self._guessed[project_id, name] = line
-        return asked or _guess(cell)
+    def placed(self, run: Run, kinds: Mapping[_Field, Kind]) -> Run:
+        """Return a run with its project, device and values as they are to be stored."""
+        project_id = self._options.project_id or run.project_id
+        run = run._replace(project_id=project_id, device_id=self._device(run))
+        if run.kind is not None:
+            return run
+        kind = kinds[project_id, run.name]
+        found = [exportfiles.value_of(str(cell), kind) for cell in run.values]
+        values = [value for value in found if value is not None]
+        if len(values) < len(found):
+            raise BadRequest(f"{self._path} was changed while it was imported")
+        return run._replace(kind=kind, values=values)
 
+    def _device(self, run: Run) -> str:
+        return run.device_id if self._options.device_id is None else self._options.device_id
 
-def _guess(cell: str) -> Kind:
-    if texts.to_number(cell) is not None:
-        return Kind.NUMBER
-    return Kind.TEXT if texts.to_boolean(cell) is None else Kind.BOOLEAN
+    def _misfit(self, name: str, kind: Kind, known: Optional[Kind]) -> str:
+        if known is None:
+            return f"{name!r} cannot be {texts.NAMES[kind]}, as --type says"
+        return (
+            f"{name!r} is {texts.NAMES[kind]} in the project, and here it is not; "
+            "see iobeam-server series retype"
+        )
 
-
-def _project_id(cell: str) -> int:
-    if not (cell.isascii() and cell.isdigit() and len(cell) < 19):
-        raise BadRequest(f"project_id must be a number, not {cell!r:.40}")
-    return int(cell)
-
-
-def _time(cell: str, unit: int) -> int:
-    """Return microseconds; fractions of a number count, zones of a date do, UTC without one."""
-    if _DECIMAL.fullmatch(cell):
-        time = int(cell) * unit if "." not in cell else int(decimal.Decimal(cell) * unit)
-        if not INT64_MIN <= time <= INT64_MAX:
-            raise BadRequest(f"time {cell} is out of range; is the unit (--timefmt) right?")
-        return time
-    found = _ISO_8601.fullmatch(cell)
-    try:
-        if found is None:
-            raise ValueError
-        day, clock, fraction, zone = found.groups(default="")
-        # spelled out: what fromisoformat takes differs from one Python to the next
-        zone = zone.replace("Z", "+0000")
-        zone = zone and f"{zone[:3]}:{zone[-2:]}"
-        moment = datetime.datetime.fromisoformat(f"{day}T{clock or '00:00'}{zone}")
-    except ValueError:
-        raise BadRequest(
-            f"time must be a number or like 2026-01-31T12:00:00Z, not {cell!r:.40}"
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    return (moment - _EPOCH) // _US + int(fraction[:6].ljust(6, "0"))
+    def _bad(self, line: int, message: str) -> BadRequest:
+        return BadRequest(f"{self._path}, line {line}: {message}")

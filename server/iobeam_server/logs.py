@@ -34,4 +34,6 @@ def set_up(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(PLAIN))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line per queued request
+    # each read that was ended early, and each connection of a database that is away: the first
+    # is no news, the second the storage says once
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

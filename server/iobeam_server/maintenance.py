@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from iobeam_server.errors import NotFound
-from iobeam_server.points import INT64_MAX
-from iobeam_server.storage.base import Series, Storage
-from iobeam_server.storage.upkeep import Extent
+from iobeam_server.rules.times import to_iso
+from iobeam_server.storage.base import ALWAYS, Extent, Series, Span
+from iobeam_server.storage.store import Storage
 
 PIECE_POINTS = 20_000  # deleted at a time: some 50 ms with the write lock
 MAX_PAUSE_S = 1.0
@@ -23,6 +23,24 @@ class Listed(NamedTuple):
     namespace: str
     series: Series
     extent: Optional[Extent]
+
+
+class Amount(NamedTuple):
+    """How much is concerned."""
+
+    extents: Sequence[Extent]
+    """Of the series that have any points."""
+
+    @property
+    def points(self) -> int:
+        return sum(extent.points for extent in self.extents)
+
+    def __str__(self) -> str:
+        if not self.extents:
+            return "0 points"
+        first = to_iso(min(extent.first for extent in self.extents))
+        last = to_iso(max(extent.last for extent in self.extents))
+        return f"{self.points} points of {len(self.extents)} series, from {first} to {last}"
 
 
 @contextlib.contextmanager
@@ -40,47 +58,77 @@ def every_series(
     store: Storage, project_id: Optional[int], namespace: Optional[str] = None
 ) -> Iterator[tuple[int, str, Series]]:
     """Yield project, namespace and series; None stands for all; raises NotFound."""
-    projects = [p.project_id for p in store.projects()]
+    projects = [p.project_id for p in store.projects.all()]
     if project_id is not None:
         if project_id not in projects:
             raise NotFound(f"there is no project {project_id}; see iobeam-server project list")
         projects = [project_id]
     for project in projects:
-        for found in store.namespaces(project, namespace):
-            for series in store.series(project, found.namespace_name, None, None):
+        for found in store.namespaces.find(project, namespace):
+            for series in store.series.find(project, found.namespace_name, None, None):
                 yield project, found.namespace_name, series
 
 
 def overview(store: Storage, project_id: Optional[int] = None) -> Iterator[Listed]:
     """Yield every series with its extent, which is counted: it reads the whole index."""
     for project, namespace, series in every_series(store, project_id):
-        yield Listed(project, namespace, series, store.extent(series.series_id))
+        yield Listed(project, namespace, series, store.series.extent(series.series_id))
 
 
 def prune(store: Storage, before_us: int, project_id: Optional[int] = None) -> int:
     """Delete the points before a time, of one project or all; returns how many."""
-    return sum(
-        _delete(store, series.series_id, before_us - 1)
-        for _, _, series in every_series(store, project_id)
-    )
+    every = (series for _, _, series in every_series(store, project_id))
+    return delete_points(store, every, Span(ALWAYS.first, before_us - 1))
+
+
+def of_name(
+    store: Storage, project_id: int, namespace: str, name: str, device_id: Optional[str]
+) -> list[Series]:
+    """Return the series of a name, of one device or all; raises NotFound where there is none."""
+    if store.projects.get(project_id) is None:
+        raise NotFound(f"there is no project {project_id}; see iobeam-server project list")
+    found = list(store.series.find(project_id, namespace, device_id, name))
+    if not found:
+        whose = "" if device_id is None else f" of device {device_id!r}"
+        raise NotFound(
+            f"project {project_id} has no series {name!r}{whose} in namespace {namespace!r}; "
+            f"see iobeam-server series list --project {project_id}"
+        )
+    return found
+
+
+def check_field(store: Storage, project_id: int, namespace: str, name: str) -> None:
+    """Raise NotFound where a namespace has no such series."""
+    found = store.namespaces.find(project_id, namespace)
+    if not found or name not in found[0].fields:
+        of_name(store, project_id, namespace, name, None)
+
+
+def amount(store: Storage, series: Iterable[Series], span: Span = ALWAYS) -> Amount:
+    """Count the points that these series have in a time."""
+    found = [store.series.extent(one.series_id, span) for one in series]
+    return Amount([extent for extent in found if extent is not None])
+
+
+def delete_points(store: Storage, series: Iterable[Series], span: Span) -> int:
+    """Delete the points that these series have in a time, in pieces; returns how many."""
+    return sum(_delete(store, one.series_id, span) for one in series)
 
 
 def drop_series(
     store: Storage, project_id: int, namespace: str, name: str, device_id: Optional[str]
 ) -> int:
     """Delete a series, of one device or all; returns how many points; raises NotFound."""
-    dropped = sum(
-        _delete(store, series.series_id, INT64_MAX)
-        for series in store.series(project_id, namespace, device_id, name)
-    )
-    return dropped + store.drop_series(project_id, namespace, name, device_id)
+    series = store.series.find(project_id, namespace, device_id, name)
+    dropped = delete_points(store, series, ALWAYS)
+    return dropped + store.series.drop(project_id, namespace, name, device_id)
 
 
-def _delete(store: Storage, series_id: int, until: int) -> int:
+def _delete(store: Storage, series_id: int, span: Span) -> int:
     deleted = 0
     while True:
         with sharing():
-            found = store.delete_points(series_id, until, PIECE_POINTS)
+            found = store.series.delete_points(series_id, span.last, PIECE_POINTS, span.first)
         deleted += found
         if found < PIECE_POINTS:
             return deleted

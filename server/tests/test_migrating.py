@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from storage.test_storage import stored
-from storage.test_upkeep import contents, empty, fill  # noqa: F401  # empty is a fixture
+from storage.samples import contents, everything, stored
 
 from iobeam_server.config import Config
 from iobeam_server.errors import AlreadyExists
 from iobeam_server.migrating import Moved, NotVerified, migrate
 from iobeam_server.storage import open_storage
-from iobeam_server.storage.base import Storage
+from iobeam_server.storage.store import Storage
 from iobeam_server.storage.upkeep import TABLES, Contents
 
 
@@ -22,8 +21,8 @@ def quiet(_: str) -> None:
     pass
 
 
-def test_everything_arrives_and_the_source_stays(store: Storage, empty: Storage) -> None:  # noqa: F811
-    fill(store)
+def test_everything_arrives_and_the_source_stays(store: Storage, empty: Storage) -> None:
+    everything(store)
     before = contents(store)
     said: list[str] = []
     assert migrate(store, empty, said.append) == Moved(2, 1, 1, 5, 41)
@@ -31,14 +30,14 @@ def test_everything_arrives_and_the_source_stays(store: Storage, empty: Storage)
     assert [line.partition(":")[0] for line in said] == [*(t.name for t in TABLES), "verifying"]
 
 
-def test_an_empty_database_moves_too(store: Storage, empty: Storage) -> None:  # noqa: F811
+def test_an_empty_database_moves_too(store: Storage, empty: Storage) -> None:
     assert migrate(store, empty, quiet) == Moved(1, 0, 0, 0, 0)
-    assert empty.signing_keys() == store.signing_keys()
+    assert empty.keys.signing() == store.keys.signing()
 
 
-def test_a_target_in_use_is_refused_and_stays(store: Storage, empty: Storage) -> None:  # noqa: F811
-    fill(store)
-    empty.create_project("here first", 0)
+def test_a_target_in_use_is_refused_and_stays(store: Storage, empty: Storage) -> None:
+    everything(store)
+    empty.projects.create("here first", 0)
     before = contents(empty)
     with pytest.raises(AlreadyExists, match="projects"):
         migrate(store, empty, quiet)
@@ -48,11 +47,11 @@ def test_a_target_in_use_is_refused_and_stays(store: Storage, empty: Storage) ->
 @pytest.mark.parametrize("damage", ["changed", "lost", "retyped"])
 def test_what_differs_afterwards_is_found_and_nothing_is_kept(
     store: Storage,
-    empty: Storage,  # noqa: F811
+    empty: Storage,
     damage: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fill(store)
+    everything(store)
     honest = empty.putting_in
 
     @contextlib.contextmanager
@@ -80,7 +79,7 @@ def test_what_differs_afterwards_is_found_and_nothing_is_kept(
     with pytest.raises(NotVerified, match="points"):
         migrate(store, empty, quiet)
     monkeypatch.setattr(empty, "putting_in", honest)
-    assert empty.projects() == []
+    assert empty.projects.all() == []
     assert migrate(store, empty, quiet).points == 41
 
 
@@ -92,8 +91,8 @@ def test_a_file_to_a_file(tmp_path: Path) -> None:
             )
             for name in ("old", "new")
         )
-        old.create_project("one", 0)
-        fill(old)
+        old.projects.create("one", 0)
+        everything(old)
         assert migrate(old, new, quiet).points == 41
         assert stored(new, "text") == stored(old, "text")
 
@@ -113,13 +112,13 @@ with store.putting_in() as target:
 
 def test_a_target_whose_migration_was_killed_is_still_empty(database: str, tmp_path: Path) -> None:
     with contextlib.closing(open_storage(f"sqlite:///{tmp_path}/old.db", Config())) as old:
-        old.create_project("one", 0)
-        fill(old)
+        old.projects.create("one", 0)
+        everything(old)
         command = [sys.executable, "-c", KILLED, database]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == b"half\n"
             child.kill()
         with contextlib.closing(open_storage(database, Config())) as new:
-            assert new.projects() == []
+            assert new.projects.all() == []
             assert migrate(old, new, quiet).points == 41

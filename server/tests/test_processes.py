@@ -8,8 +8,8 @@ import threading
 
 from test_kill import ROWS, WAIT_S, process, send
 
-from iobeam_server.backend import issue_token
 from iobeam_server.config import Config
+from iobeam_server.rights.keyring import issue_token
 from iobeam_server.storage import open_storage
 from iobeam_server.storage.base import INPUT, Device, Selection
 
@@ -21,10 +21,10 @@ PROCESSES = 2
 def test_several_processes_over_one_database_give_exact_totals(database: str) -> None:
     """Every device sends every row to each of the processes, all at the same time."""
     with contextlib.closing(open_storage(database, Config())) as store:
-        store.create_first_project("p", 0)
+        store.projects.create_first("p", 0)
         token = issue_token(store, 1, 7, 600, None, True)
         for number in range(DEVICES):
-            store.register_device(Device(1, f"d{number}", f"d{number}", None, 0), named=True)
+            store.devices.register(Device(1, f"d{number}", f"d{number}", None, 0), named=True)
     statuses: list[int] = []
 
     def work(port: int, device: str) -> None:
@@ -46,7 +46,7 @@ def test_several_processes_over_one_database_give_exact_totals(database: str) ->
             thread.join(WAIT_S)
     assert statuses == [200] * (PROCESSES * DEVICES * REQUESTS)
     with contextlib.closing(open_storage(database, Config())) as store:
-        series = store.series(1, INPUT, None, None)
+        series = store.series.find(1, INPUT, None, None)
         assert len(series) == DEVICES
         for one in series:
             assert list(store.points(one, Selection())) == [(i, i) for i in range(REQUESTS * ROWS)]

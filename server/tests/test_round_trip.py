@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import math
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Union
@@ -133,3 +137,35 @@ def test_the_view(filled: tuple[Live, str, Rows]) -> None:
             assert own == [(time, None, text) for time, text in column(rows, name)]
         else:  # a double, as the page of the view says
             assert own == [(time, float(value), None) for time, value in column(rows, name)]
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_the_command_of_the_client_in_pieces(filled: tuple[Live, str, Rows], form: str) -> None:
+    live, _, rows = filled
+    code = (
+        "import sys; from iobeam import cli; from iobeam.command import points;"
+        "points.FIRST, points.PIECE = 100, 900; sys.exit(cli.main(sys.argv[1:]))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "query", form],
+        env={
+            **os.environ,
+            "IOBEAM_BACKEND": f"http://127.0.0.1:{live.port}/v1/",
+            "IOBEAM_PROJECT_ID": "1",
+            "IOBEAM_TOKEN": live.token,
+        },
+        capture_output=True,
+        check=True,
+    )
+    for name in FIELDS:
+        if form == "--json":
+            found = [
+                (point["time"], point["value"])
+                for one in json.loads(answer.stdout)["result"]
+                if one["name"] == name
+                for point in one["data"]
+            ]
+        else:
+            lines = csv.reader(io.StringIO(answer.stdout.decode(), newline=""))
+            found = [(int(r[3]), KINDS[name](r[4])) for r in lines if r[2] == name]
+        assert same(found, column(rows, name))

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,13 +16,15 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from test_cli import WAIT_S
 
-from iobeam_server.backend import issue_token
+from iobeam_server.commands import banner as banners
 from iobeam_server.commands.serving import serve
 from iobeam_server.config import Config
+from iobeam_server.rights.keyring import issue_token
+from iobeam_server.rights.tokens import TokenSigner
 from iobeam_server.storage import open_storage
-from iobeam_server.tokens import TokenSigner
 
 Child = subprocess.Popen[str]
 
@@ -92,6 +95,7 @@ def test_the_first_token_is_shown_on_a_terminal_and_written_nowhere(tmp_path: Pa
         finally:
             child.kill()
     assert re.search(rb"^export IOBEAM_TOKEN=[\w-]+\.[\w-]+\.[\w-]+\r?$", text, re.M)
+    assert re.search(rb"^echo \S+ \| iobeam configure --backend \S+ --token -\r?$", text, re.M)
     assert not list(tmp_path.glob("*.token"))
 
 
@@ -111,7 +115,11 @@ def test_settings_come_from_variables_and_the_log_is_json(tmp_path: Path) -> Non
         tmp_path, database="sqlite:///v.db", host="0.0.0.0", log_format="json",  # noqa: S104
         max_values="2", body_limit="1K", auto_register="1", secret_file=str(secret),
     ) as child:  # fmt: skip
-        _, port = banner(child)
+        said, port = banner(child)
+        (address,) = re.findall(r"^export IOBEAM_BACKEND=http://(.+)/v1/$", said, re.M)
+        assert f"From other machines: http://{address}/\n" in said
+        assert address.endswith(f":{port}")
+        assert not address.startswith(("127.", "0.0.0.0"))  # noqa: S104
         assert send(port, 2) == 200, "registered by itself, signed by the second secret"
         assert send(port, 3) == 413
         assert send(port, 1, "x" * 1_100) == 413
@@ -131,6 +139,16 @@ def test_settings_come_from_variables_and_the_log_is_json(tmp_path: Path) -> Non
         ("POST", "/v1/imports", 413),
     ]
     assert all(line["client"] == "127.0.0.1" and line["duration_ms"] >= 0 for line in answered)
+
+
+def test_devices_are_told_an_address_that_they_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell = banners.address_for_devices
+    assert tell("127.0.0.1", "http://127.0.0.1:4620") == "http://127.0.0.1:4620"
+    assert tell("192.0.2.7", "https://192.0.2.7:4620") == "https://192.0.2.7:4620"
+    monkeypatch.setattr(banners, "_own_address", lambda family: "2001:db8::7")
+    assert tell("::", "https://[::1]:1") == "https://[2001:db8::7]:1"
+    monkeypatch.setattr(banners, "_own_address", lambda family: None)  # no network
+    assert tell("0.0.0.0", "http://127.0.0.1:1") == f"http://{socket.gethostname()}:1"  # noqa: S104
 
 
 def test_a_log_line_for_people_shows_neither_query_nor_token(tmp_path: Path) -> None:
@@ -161,5 +179,5 @@ def test_servers_that_start_at_once_share_one_first_start(database: str, tmp_pat
         for child in children:
             assert "Traceback" not in ended(child)
     with contextlib.closing(open_storage(database, Config())) as store:
-        assert [p.project_id for p in store.projects()] == [1]
-        assert len(store.signing_keys()) == 1
+        assert [p.project_id for p in store.projects.all()] == [1]
+        assert len(store.keys.signing()) == 1

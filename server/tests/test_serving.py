@@ -1,4 +1,4 @@
-"""What waitress must do for clients that misbehave."""
+"""What the HTTP server must do for clients that misbehave."""
 
 from __future__ import annotations
 
@@ -130,6 +130,20 @@ def test_a_half_request_is_closed_in_the_end(tmp_path: Path, begun: bytes) -> No
         assert received(sock) == b""
 
 
+@pytest.mark.parametrize("begun", [b"\x16\x03\x01\x02\x00\x01", b"\x80\x2e", b"\0", b" ", b"\xff"])
+def test_what_begins_as_no_http_does_is_closed_at_once(tmp_path: Path, begun: bytes) -> None:
+    ping = b"GET /v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    with running(tmp_path, request_timeout_s=3600) as live:  # else it would end with that
+        with live.raw(begun) as sock:
+            assert received(sock) == b""
+        with live.raw(ping) as sock:
+            assert ponged(sock)
+            sock.sendall(begun)
+            assert received(sock) == b""
+        with live.raw(b"\r\n" + ping) as sock:
+            assert ponged(sock)
+
+
 def test_trickling_does_not_prolong_a_request(tmp_path: Path) -> None:
     def trickle(sock: socket.socket) -> None:
         for _ in range(TIMEOUT_S * 20):
@@ -165,7 +179,7 @@ def test_stopping_finishes_a_request_in_flight_and_refuses_new_ones(tmp_path: Pa
         live.register("dev-1")
         began = head(live, "/v1/imports", Content_Length=len(body)) + body[:10]
         with live.raw(began) as sock:
-            while not any(c.request for c in live.backend.server.active_channels.values()):
+            while not live.backend.server.is_receiving:
                 time.sleep(0.01)
             live.backend.stop()
             until = time.monotonic() + TIMEOUT_S
@@ -207,7 +221,7 @@ def test_the_last_answer_while_stopping_tells_the_client_to_go(
         assert gate.wait(TIMEOUT_S)
         return []
 
-    monkeypatch.setattr(live.backend.store, "devices", wait)
+    monkeypatch.setattr(live.backend.store.devices, "page", wait)
     request = f"GET /v1/devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {live.token}\r\n\r\n"
     with live.raw(request.encode()) as sock:
         assert inside.wait(TIMEOUT_S)
@@ -269,7 +283,7 @@ def test_a_defect_is_answered_in_the_same_shape(
     def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(live.backend.store, "devices", fail)
+    monkeypatch.setattr(live.backend.store.devices, "page", fail)
     answer = live.call("GET", "/v1/devices")
     assert (answer.status, list(answer.json)) == (500, ["errors"])
     assert b"secret" not in answer.body
@@ -285,3 +299,42 @@ def test_a_full_queue_is_answered_429(live: Live, monkeypatch: pytest.MonkeyPatc
     answer = live.send(["time", "a"], [[1, 1]])
     assert (answer.status, answer.error["code"]) == (429, 8)
     assert answer.headers["Retry-After"] == "3"
+
+
+def test_two_lengths_are_refused_and_the_connection_ends(live: Live) -> None:
+    both = head(live, Content_Length=5, Transfer_Encoding="chunked")
+    with live.raw(both + b"0\r\n\r\nGET /v1/ping HTTP/1.1\r\nHost: x\r\n\r\n") as sock:
+        data = received(sock)
+    assert data.count(b"HTTP/1.1 ") == 1
+    refused(data, 400, 1)
+
+
+def test_continue_is_said_to_who_is_welcome_only(live: Live) -> None:
+    body = b'{"project_id":1,"device_id":"dev-1","sources":[]}'
+    asked = head(live, "/v1/imports", Content_Length=len(body), Expect="100-continue")
+    with live.raw(asked) as sock:
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(body)
+        assert sock.recv(12) == b"HTTP/1.1 200"
+    with live.raw(asked.replace(live.token.encode(), b"x.y.z")) as sock:
+        refused(received(sock), 401, 4)
+
+
+def test_an_answer_taken_slowly_arrives_whole_and_ends_quietly(
+    live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"f{i}" for i in range(9)]
+    for run in range(10):
+        rows = [[run * 2_000 + i, *[i / 7] * 9] for i in range(2_000)]
+        assert live.send(["time", *names], rows).status == 200
+    asked = (
+        "GET /v1/exports/1/all/all?timefmt=timeval HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Authorization: Bearer {live.token}\r\n\r\n"
+    )
+    with live.raw(asked.encode()) as sock:
+        time.sleep(0.5)  # the buffers of both sides are full
+        status, headers, body = split(received(sock))
+    assert status == 200
+    assert sum(len(series["data"]) for series in body["result"]) == 180_000
+    assert int(headers["content-length"]) > MIB
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import threading
+import time
+import weakref
 from collections.abc import Sequence
 from typing import Any, Optional, cast
 
 import pytest
 
 from iobeam_server.errors import ServerError, StorageUnavailable, TooBusy, UnknownDevice
-from iobeam_server.points import Column, Kind
-from iobeam_server.storage.base import Batch, Part, Storage
+from iobeam_server.rules.points import Column, Kind
+from iobeam_server.storage.base import Batch, Part, Points
 from iobeam_server.writer import Writer
 
-WAIT_S = 10
+WAIT_S = 120
 
 
 class GatedStore:
@@ -56,8 +58,8 @@ class Call(threading.Thread):
         return self.error
 
 
-def start(store: Any, group: int = 1_000, mark: int = 1_000) -> Writer:
-    return Writer(cast(Storage, store), group, mark)
+def start(store: Any, group: int = 1_000, mark: int = 1_000, wait_s: float = WAIT_S) -> Writer:
+    return Writer(cast(Points, store), group, mark, wait_s)
 
 
 def queued(writer: Writer, values: int) -> None:
@@ -156,3 +158,97 @@ def test_close_writes_what_is_queued_and_then_refuses() -> None:
     assert [call.finish() for call in calls] == [None, None]
     with pytest.raises(StorageUnavailable):
         writer.write(batch())
+
+
+def test_one_that_hurries_tries_a_database_that_is_away_no_second_time() -> None:
+    store = GatedStore()
+    store.failure = StorageUnavailable("locked", retry_after_s=5)
+    writer = start(store)
+    calls = [Call(writer, batch())]
+    assert store.entered.acquire(timeout=WAIT_S)
+    calls.append(Call(writer, batch()))
+    queued(writer, 10)
+    writer.hurry()
+    store.gate.set()
+    errors = [call.finish() for call in calls]
+    assert [type(error) for error in errors] == [StorageUnavailable] * 2
+    assert "stopping" in str(errors[1])
+    assert len(store.groups) == 1
+    store.failure = None
+    writer.write(batch())  # it has come back meanwhile
+    writer.close()
+
+
+def test_what_is_not_begun_in_time_is_taken_back(caplog: pytest.LogCaptureFixture) -> None:
+    store = GatedStore()
+    writer = start(store, wait_s=0.1)
+    begun = Call(writer, batch())
+    assert store.entered.acquire(timeout=WAIT_S)
+    late = [Call(writer, batch(device="late")) for _ in range(3)]
+    for call in late:
+        error = call.finish()
+        assert isinstance(error, StorageUnavailable)
+        assert (error.retry_after_s, "nothing was stored" in str(error)) == (5, True)
+    assert begun.is_alive(), "it may be stored yet"
+    assert (writer._queued_values, len(writer._queue)) == (0, 0)
+    assert len(caplog.records) == 1, "one line until it goes on"
+    store.gate.set()
+    assert begun.finish() is None
+    writer.write(batch())
+    writer.close()
+    assert [one.parts[0].device_id for group in store.groups for one in group] == ["d", "d"]
+
+
+def test_nothing_is_refused_and_stored_all_the_same() -> None:
+    """Taking back and beginning race for each batch."""
+    stored: list[str] = []
+
+    class Slow:
+        def write(self, batches: Sequence[Batch]) -> Sequence[None]:
+            threading.Event().wait(0.002)
+            stored.extend(str(one.parts[0].device_id) for one in batches)
+            return [None] * len(batches)
+
+    writer = start(Slow(), group=30, wait_s=0.004)
+    told: list[tuple[str, bool]] = []
+
+    def send(sender: int) -> None:
+        for number in range(60):
+            name = f"{sender}-{number}"
+            try:
+                writer.write(batch(device=name))
+                told.append((name, True))
+            except StorageUnavailable:
+                told.append((name, False))
+
+    threads = [threading.Thread(target=send, args=(sender,)) for sender in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    writer.close()
+    assert len(told) == 600
+    assert {answer for _, answer in told} == {True, False}, "both happen"
+    assert sorted(stored) == sorted(name for name, answer in told if answer)
+
+
+def test_what_was_written_is_not_kept() -> None:
+    """The last group, up to 32 MiB, stayed in memory until the next one."""
+
+    class Values(list[int]):
+        pass
+
+    store = GatedStore()
+    store.gate.set()
+    writer = start(store)
+    values = Values([1])
+    known = weakref.ref(values)
+    column = Column("a", [1], values, {Kind.NUMBER: 0})
+    writer.write(Batch(1, "input", [Part("d", [column])], must_exist=True, register=False))
+    store.groups.clear()
+    del column, values
+    until = time.monotonic() + WAIT_S
+    while known() is not None and time.monotonic() < until:
+        time.sleep(0.001)
+    assert known() is None
+    writer.close()

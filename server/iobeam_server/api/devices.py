@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Callable, Optional
+from typing import Callable, Optional
 
 import falcon
 import msgspec
 
 from iobeam_server.api import bodies, queries, shapes
-from iobeam_server.api.access import Access, Resource, check_device, check_project, claims_of
-from iobeam_server.api.dates import old_form
-from iobeam_server.api.ids import check_device_id, check_text, new_device_id
+from iobeam_server.api.access import Access, Resource, claims_of
 from iobeam_server.api.operations import (
     NATURAL,
     PROJECT_ID,
@@ -20,11 +18,12 @@ from iobeam_server.api.operations import (
     Parameter,
     Reply,
 )
-from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotFound
-from iobeam_server.storage.base import Device, Storage
-
-ProjectId = Annotated[int, msgspec.Meta(gt=0)]
+from iobeam_server.rights.reach import check_device, check_project
+from iobeam_server.rules.names import ProjectId, check_device_id, check_text, new_device_id
+from iobeam_server.rules.units import format_time
+from iobeam_server.storage.base import Device
+from iobeam_server.storage.store import Storage
 
 
 class Registration(msgspec.Struct):
@@ -66,9 +65,8 @@ class Devices(Resource):
         ),
     }
 
-    def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Storage, clock: Callable[[], float]) -> None:
         self._store = store
-        self._config = config
         self._clock = clock
         self._decoder = msgspec.json.Decoder(Registration)
 
@@ -83,7 +81,7 @@ class Devices(Resource):
         Answers: 201 the device; 400/1; 401; 403; 422/150 id taken (also when the
         name is too), 422/151 name taken.
         """
-        body = bodies.decode(req, self._config, self._decoder)
+        body = bodies.decode(req, self._decoder)
         claims = claims_of(req)
         check_project(claims, body.project_id)
         device_id = body.device_id
@@ -95,7 +93,7 @@ class Devices(Resource):
             check_text("device_name", body.device_name)
         if body.device_type is not None:
             check_text("device_type", body.device_type)
-        device = self._store.register_device(
+        device = self._store.devices.register(
             Device(
                 body.project_id,
                 device_id,
@@ -106,7 +104,7 @@ class Devices(Resource):
             named=body.device_name is not None,
         )
         resp.status = falcon.HTTP_201
-        resp.data = msgspec.json.encode(describe(device))
+        resp.data = msgspec.json.encode(_shown(device))
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the project's devices, or (``name``) answer the one of that name.
@@ -122,21 +120,21 @@ class Devices(Resource):
             check_project(claims, project_id)
         name = queries.text(req, "name")
         if name is not None:
-            device = self._store.device_named(claims.pid, name)
+            device = self._store.devices.named(claims.pid, name)
             if device is None or claims.did not in (None, device.device_id):
                 raise NotFound(f"there is no device named {name!r:.80}")
-            resp.data = msgspec.json.encode(describe(device))
+            resp.data = msgspec.json.encode(_shown(device))
             return
         offset = min(queries.integer(req, "offset", least=0) or 0, 2**62)
         count = queries.integer(req, "count", least=0)
         if claims.did is not None:
-            own = self._store.device(claims.pid, claims.did)
+            own = self._store.devices.get(claims.pid, claims.did)
             found = [own] if own else []
             found = found[offset : None if count is None else offset + count]
         else:
             limit = None if count is None else min(count, 2**62)
-            found = list(self._store.devices(claims.pid, offset, limit))
-        resp.data = msgspec.json.encode({"devices": [describe(device) for device in found]})
+            found = list(self._store.devices.page(claims.pid, offset, limit))
+        resp.data = msgspec.json.encode(shapes.DeviceList([_shown(device) for device in found]))
 
 
 class OneDevice(Resource):
@@ -157,25 +155,21 @@ class OneDevice(Resource):
         "DELETE": Operation({204: Reply("It is no longer registered.")}, refusals=[404]),
     }
 
-    def __init__(self, store: Storage, config: Config) -> None:
+    def __init__(self, store: Storage, clock: Callable[[], float]) -> None:
         self._store = store
-        self._config = config
+        self._clock = clock
         self._decoder = msgspec.json.Decoder(DeviceChange)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         """Answer one device; 404/32 when it is not registered."""
-        claims = claims_of(req)
-        check_device(claims, device_id)
-        device = self._store.device(claims.pid, device_id)
-        if device is None:
-            raise NotFound(f"device {device_id!r:.80} is not registered")
-        resp.data = msgspec.json.encode(describe(device))
+        check_device(claims_of(req), device_id)
+        resp.data = msgspec.json.encode(self._found(req, device_id))
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
         """Change name or type: 200 the device, 204 when nothing changed, 404/32, 422/151."""
         claims = claims_of(req)
         check_device(claims, device_id)
-        body = bodies.decode(req, self._config, self._decoder)
+        body = bodies.decode(req, self._decoder)
         if body.project_id is not None:
             check_project(claims, body.project_id)
         if body.device_id not in (None, device_id):
@@ -184,19 +178,29 @@ class OneDevice(Resource):
             check_text("device_name", body.device_name)
         if body.device_type is not None:
             check_text("device_type", body.device_type)
-        if not self._store.change_device(claims.pid, device_id, body.device_name, body.device_type):
+        if not self._store.devices.change(
+            claims.pid, device_id, body.device_name, body.device_type
+        ):
             resp.status = falcon.HTTP_204
             return
-        device = self._store.device(claims.pid, device_id)
-        resp.data = msgspec.json.encode(describe(device)) if device else b"{}"
+        resp.data = msgspec.json.encode(self._found(req, device_id))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, device_id: str) -> None:
-        """End the registration, keep the data: 204, or 404/32."""
+        """End the registration, keep the data: 204, or 404/32.
+
+        The tokens that are limited to the device end, also for when it is registered again.
+        """
         claims = claims_of(req)
         check_device(claims, device_id)
-        if not self._store.delete_device(claims.pid, device_id):
+        if not self._store.devices.delete(claims.pid, device_id, self._clock):
             raise NotFound(f"device {device_id!r:.80} is not registered")
         resp.status = falcon.HTTP_204
+
+    def _found(self, req: falcon.Request, device_id: str) -> shapes.Device:
+        device = self._store.devices.get(claims_of(req).pid, device_id)
+        if device is None:
+            raise NotFound(f"device {device_id!r:.80} is not registered")
+        return _shown(device)
 
 
 class Timestamp(Resource):
@@ -211,11 +215,16 @@ class Timestamp(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the server's clock in the unit of ``timefmt``, milliseconds by default."""
         now = int(self._clock() * 1_000_000)
-        shown = queries.format_time(now, queries.time_format(req))
-        resp.data = msgspec.json.encode({"server_timestamp": shown})
+        shown = format_time(now, queries.time_format(req))
+        time = shown if isinstance(shown, int) else shapes.Timeval(**shown)
+        resp.data = msgspec.json.encode(shapes.ServerTimestamp(time))
 
 
-def describe(device: Device) -> dict[str, object]:
-    """Return a device as answers show it (wire notes 5.1): no key with null."""
-    shown = {**device._asdict(), "created": old_form(device.created)}
-    return {name: value for name, value in shown.items() if value is not None}
+def _shown(device: Device) -> shapes.Device:
+    return shapes.Device(
+        project_id=device.project_id,
+        device_id=device.device_id,
+        device_name=device.device_name,
+        device_type=shapes.maybe(device.device_type),
+        created=shapes.date(device.created),
+    )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional
 
 import falcon
-import msgspec
 
-from iobeam_server import aggregates
-from iobeam_server.api import answers, csvs, queries, shapes
-from iobeam_server.api.access import Access, Resource, check_project, claims_of
+from iobeam_server.api import answers, queries, shapes
+from iobeam_server.api.access import Access, Resource, claims_of
 from iobeam_server.api.operations import (
     INTEGER,
     LIMIT_TEXT,
@@ -27,18 +24,12 @@ from iobeam_server.api.operations import (
 )
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotPermitted
-from iobeam_server.points import Kind, Value
-from iobeam_server.storage.base import INPUT, Selection, Series, Storage
-
-PIECE_POINTS = 500  # points encoded at a time
-
-_Shown = tuple[int, Optional[Value]]  # time in us, value
-Found = Iterator[tuple[Series, Iterator[_Shown]]]
-
-
-class _Point(msgspec.Struct, gc=False):
-    time: Union[int, dict[str, int]]
-    value: Optional[Value]
+from iobeam_server.exporting import Found, Shown, as_csv, as_json
+from iobeam_server.rights.reach import check_project
+from iobeam_server.rules import aggregates, units
+from iobeam_server.rules.points import Kind
+from iobeam_server.storage.base import INPUT, Selection, Series
+from iobeam_server.storage.store import Storage
 
 
 class _Query(NamedTuple):
@@ -55,6 +46,8 @@ class Exports(Resource):
     """``/v1/exports/PROJECT[/DEVICE[/SERIES]]``."""
 
     access = {"GET": Access.PROJECT_READ}
+    pool = "exports"
+    timeout = "export_timeout_s"
     operations = {
         "GET": Operation(
             {200: Reply("The points found.", shapes.Exported, ["text/plain"])},
@@ -70,6 +63,7 @@ class Exports(Resource):
                 TIMEFMT,
                 OUTPUT,
             ],
+            refusals=[422],
         )
     }
 
@@ -98,17 +92,18 @@ class Exports(Resource):
 
         Answers: 200 ``{"result": [{project_id, device_id, name, data: [{time,
         value}]}], "timefmt"}``, ``[]`` when nothing was found, or CSV with the
-        header project_id,device_id,name,time,value; 400/1; 401; 403.
+        header project_id,device_id,name,time,value; 400/1; 401; 403; 422/3 it took
+        too long.
         """
         query = self._query(req, project_id, device_id, series)
-        output = queries.choice(req, "output", ("json", "csv"), "json")
+        output = queries.output(req)
         found = self._found(query)
         if output == "csv":
-            resp.content_type = csvs.TYPE
+            resp.content_type = answers.CSV
             pieces = as_csv(query.project_id, query.timefmt, found)
         else:
             pieces = as_json(query.project_id, query.timefmt, found)
-        answers.send(resp, pieces, self._config.spool_bytes)
+        answers.send(resp, pieces, self._config)
 
     def _query(self, req: falcon.Request, project_id: str, device_id: str, series: str) -> _Query:
         claims = claims_of(req)
@@ -137,12 +132,12 @@ class Exports(Resource):
             ),
             queries.time_format(req),
             None if operator is None else aggregates.parse_operator(operator),
-            None if group_by is None else aggregates.parse_interval(group_by),
+            None if group_by is None else units.parse_interval(group_by),
         )
 
     def _found(self, query: _Query) -> Found:
         """Yield each series of the query with its points or buckets."""
-        all_series = self._store.series(query.project_id, INPUT, query.device_id, query.series)
+        all_series = self._store.series.find(query.project_id, INPUT, query.device_id, query.series)
         for series in all_series:
             if query.operator is None:
                 yield series, self._store.points(series, query.selection)
@@ -153,57 +148,8 @@ class Exports(Resource):
                 continue  # of "all", those that can be added up
             yield series, self._aggregated(query, series, query.operator)
 
-    def _aggregated(self, query: _Query, series: Series, operator: str) -> Iterator[_Shown]:
+    def _aggregated(self, query: _Query, series: Series, operator: str) -> Iterator[Shown]:
         is_flag = series.kind is Kind.BOOLEAN and operator in ("min", "max")
         for bucket in self._store.buckets(series, query.selection, query.width_us):
             value = aggregates.apply(operator, bucket)
             yield bucket.start, bool(value) if is_flag else value
-
-
-def as_json(project_id: int, timefmt: str, found: Found) -> Iterator[bytes]:
-    """Yield the pieces of an answer in JSON; series without points are left out."""
-    yield b'{"result":['
-    is_first_series = True
-    for series, points in found:
-        is_first = True
-        while chunk := list(islice(points, PIECE_POINTS)):
-            if is_first:
-                head = msgspec.json.encode(
-                    {
-                        "project_id": project_id,
-                        "device_id": series.device_id,
-                        "name": series.name,
-                    }
-                )
-                yield (b"" if is_first_series else b",") + head[:-1] + b',"data":['
-                is_first_series = False
-            else:
-                yield b","
-            is_first = False
-            yield msgspec.json.encode(_as_points(chunk, timefmt))[1:-1]
-        if not is_first:
-            yield b"]}"
-    yield b'],"timefmt":' + msgspec.json.encode(timefmt) + b"}"
-
-
-def _as_points(chunk: list[_Shown], timefmt: str) -> list[_Point]:
-    unit = queries.SHOWN_US.get(timefmt)
-    if unit is None:
-        return [_Point(queries.format_time(time, timefmt), value) for time, value in chunk]
-    return [_Point(time // unit, value) for time, value in chunk]  # no call for each point
-
-
-def as_csv(project_id: int, timefmt: str, found: Found) -> Iterator[bytes]:
-    """Yield the lines of an answer in CSV, many at a time."""
-    yield csvs.line(["project_id", "device_id", "name", "time", "value"])
-    for series, points in found:
-        start = csvs.line([project_id, series.device_id, series.name])[:-1].decode()
-        while chunk := list(islice(points, PIECE_POINTS)):
-            if series.kind is Kind.TEXT:
-                values = [csvs.quoted(csvs.value_of(value)) for _, value in chunk]
-            else:
-                values = [csvs.value_of(value) for _, value in chunk]
-            times = csvs.times_of([time for time, _ in chunk], timefmt)
-            yield "".join(
-                [f"{start},{time},{value}\n" for time, value in zip(times, values)]
-            ).encode()

@@ -18,6 +18,7 @@ class MetricsPage(Resource):
     """``/metrics``."""
 
     access = {"GET": Access.LOCAL_OR_ADMIN}
+    pool = "metrics"
     operations = {"GET": Operation({200: Reply("The counters.", media=["text/plain"])})}
 
     def __init__(self, counted: metrics.Metrics) -> None:

@@ -9,16 +9,16 @@ import falcon
 import msgspec
 
 from iobeam_server.api import bodies, queries, shapes
-from iobeam_server.api.access import Access, Resource, check_project, claims_of
-from iobeam_server.api.dates import old_form
-from iobeam_server.api.devices import ProjectId
-from iobeam_server.api.ids import check_text
+from iobeam_server.api.access import Access, Resource, claims_of
 from iobeam_server.api.operations import PROJECT_ID, TEXT, Operation, Parameter, Reply
-from iobeam_server.config import Config
+from iobeam_server.config import MIB, Config
 from iobeam_server.errors import BadRequest, NotFound, NotPermitted
-from iobeam_server.points import Kind, check_name
-from iobeam_server.storage.base import INPUT, Label, Namespace, Storage
-from iobeam_server.tokens import Claims
+from iobeam_server.rights.reach import check_project
+from iobeam_server.rights.tokens import Claims
+from iobeam_server.rules.names import ProjectId, check_name, check_text
+from iobeam_server.rules.points import Kind
+from iobeam_server.storage.base import INPUT, Label, Namespace
+from iobeam_server.storage.store import Storage
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,256}", re.ASCII)  # as stream apps demand (wire notes 4)
 # what may be declared; LONG and DOUBLE mix
@@ -46,9 +46,14 @@ class NamespaceBody(msgspec.Struct):
     namespace_id: Optional[int] = None
 
 
+# a thousand fields with the longest names, a hundred labels with the longest texts, escaped
+MAX_DESCRIPTION_BYTES = 4 * MIB
+
+
 class Namespaces(Resource):
     """``/v1/namespaces``."""
 
+    max_body_bytes = MAX_DESCRIPTION_BYTES
     access = {"GET": Access.PROJECT_READ, "POST": Access.PROJECT_WRITE}
     operations = {
         "GET": Operation(
@@ -84,8 +89,8 @@ class Namespaces(Resource):
         if project_id is not None:
             check_project(claims, project_id)
         name = queries.text(req, "namespace_name") or queries.text(req, "name")
-        found = self._store.namespaces(claims.pid, name)
-        resp.data = msgspec.json.encode({"namespaces": [describe(one) for one in found]})
+        found = self._store.namespaces.find(claims.pid, name)
+        resp.data = msgspec.json.encode(shapes.NamespaceList([_shown(one) for one in found]))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create a namespace.
@@ -99,7 +104,7 @@ class Namespaces(Resource):
         Answers: 201 the namespace, with ``Location``; 400/1; 401; 403; 422/3 a field
         name or label that cannot be; 422/33 the name is taken.
         """
-        body = bodies.decode(req, self._config, self._decoder)
+        body = bodies.decode(req, self._decoder)
         claims = claims_of(req)
         check_project(claims, body.project_id)
         _check_not_of_device(claims)
@@ -107,25 +112,23 @@ class Namespaces(Resource):
             raise BadRequest("namespace_name must be 1 to 256 of a-z, A-Z, 0-9, _ and -")
         key = body.partitioning_field or "device_id"
         check_name(key)
-        made = self._store.create_namespace(
+        made = self._store.namespaces.create(
             body.project_id,
             body.namespace_name,
             key,
-            self._fields(body, key),
+            _declared(body, key, self._config.max_fields),
             _labels(body),
             int(self._clock()),
         )
         resp.status = falcon.HTTP_201
         resp.location = f"/v1/namespaces/{made.namespace_id}"
-        resp.data = msgspec.json.encode(describe(made))
-
-    def _fields(self, body: NamespaceBody, key: str) -> dict[str, Kind]:
-        return declared(body, key, self._config.max_fields)
+        resp.data = msgspec.json.encode(_shown(made))
 
 
 class OneNamespace(Resource):
     """``/v1/namespaces/ID``."""
 
+    max_body_bytes = MAX_DESCRIPTION_BYTES
     access = {"GET": Access.PROJECT_READ, "PUT": Access.PROJECT_WRITE}
     operations = {
         "GET": Operation({200: Reply("The namespace.", shapes.Namespace)}, refusals=[404]),
@@ -140,7 +143,7 @@ class OneNamespace(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, namespace_id: str) -> None:
         """Answer one namespace of the token's project; 404/32."""
-        resp.data = msgspec.json.encode(describe(self._found(req, namespace_id)))
+        resp.data = msgspec.json.encode(_shown(self._found(req, namespace_id)))
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, namespace_id: str) -> None:
         """Add fields and replace the labels: 204.
@@ -152,7 +155,7 @@ class OneNamespace(Resource):
         Needs a project token with write, not limited to a device.
         """
         claims = claims_of(req)
-        body = bodies.decode(req, self._config, self._decoder)
+        body = bodies.decode(req, self._decoder)
         check_project(claims, body.project_id)
         _check_not_of_device(claims)
         old = self._found(req, namespace_id)
@@ -162,34 +165,38 @@ class OneNamespace(Resource):
         labels = old.labels if body.labels is None else _labels(body)
         if old.namespace_name == INPUT:  # it always has these (the Grafana plug-in needs them)
             labels = {**labels, "device_id:distinct": True}
-        self._store.change_namespace(
+        self._store.namespaces.change(
             claims.pid,
             old.namespace_id,
-            declared(body, old.partitioning_field, self._config.max_fields),
+            _declared(body, old.partitioning_field, self._config.max_fields),
             labels,
             int(self._clock()),
         )
         resp.status = falcon.HTTP_204
 
     def _found(self, req: falcon.Request, namespace_id: str) -> Namespace:
-        for one in self._store.namespaces(claims_of(req).pid):
+        for one in self._store.namespaces.find(claims_of(req).pid):
             if str(one.namespace_id) == namespace_id:
                 return one
         raise NotFound(f"there is no namespace {namespace_id!r:.40}")
 
 
-def describe(namespace: Namespace) -> dict[str, object]:
-    """Return a namespace as answers show it; `fields` and `labels` are always objects."""
+def _shown(namespace: Namespace) -> shapes.Namespace:
+    """Return a namespace as answers show it; the partitioning field is one of its fields."""
     fields = {name: _TYPES[kind] for name, kind in namespace.fields.items()}
-    return {
-        **namespace._asdict(),
-        "fields": {namespace.partitioning_field: "STRING", **fields},
-        "created": old_form(namespace.created),
-        "last_modified": old_form(namespace.last_modified),
-    }
+    return shapes.Namespace(
+        namespace.namespace_id,
+        namespace.project_id,
+        namespace.namespace_name,
+        namespace.partitioning_field,
+        {namespace.partitioning_field: "STRING", **fields},
+        dict(namespace.labels),
+        shapes.date(namespace.created),
+        shapes.date(namespace.last_modified),
+    )
 
 
-def declared(body: NamespaceBody, key: str, most: int) -> dict[str, Kind]:
+def _declared(body: NamespaceBody, key: str, most: int) -> dict[str, Kind]:
     """Return the fields a body declares, without the partitioning field."""
     fields = body.fields or {}
     if len(fields) > most:

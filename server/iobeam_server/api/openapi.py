@@ -18,6 +18,8 @@ from iobeam_server.api.operations import PATH, REFUSALS, Operation, Parameter, R
 
 JSON = "application/json"
 _VARIABLE = re.compile(r"\{(\w+)(?::\w+)?\}")
+_NOTES = re.compile(r"\s?\(wire notes [^()]*\)")
+_WORD = re.compile(r"[a-z]+")
 _SCHEMES = {
     "project": {
         "type": "http",
@@ -174,19 +176,20 @@ def _described(template: str, method: str, resource: Resource) -> tuple[str, str
     text = getattr(resource, f"on_{method.lower()}").__doc__
     if not text:
         raise LookupError(f"{method} {template} has no docstring")
-    text = re.sub(r"\s*\(wire notes [^)]*\)", "", inspect.cleandoc(text)).replace("``", "`")
+    text = _NOTES.sub("", inspect.cleandoc(text)).replace("``", "`")
     summary, _, rest = text.partition("\n\n")
     return " ".join(summary.split()), rest.strip()
 
 
 def _name(template: str, method: str) -> str:
-    words = re.findall(r"[a-z]+", _VARIABLE.sub(r"by_\1", template.replace("/v1", "")))
+    path = "/api" if template == "/v1" else template.replace("/v1", "")
+    words = _WORD.findall(_VARIABLE.sub(r"by_\1", path))
     return "_".join([method.lower(), *words])
 
 
 def _tag(template: str) -> str:
     first, *rest = template.strip("/").split("/")
-    return rest[0] if first == "v1" else "server"
+    return rest[0] if first == "v1" and rest else "server"
 
 
 def _of_path(name: str) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
+from iobeam_server.api import queries
+from iobeam_server.rules import aggregates, units
+
 Schema = Mapping[str, Any]
 
 INTEGER: Schema = {"type": "integer"}
@@ -55,13 +58,9 @@ class Operation(NamedTuple):
     refusals: Sequence[int] = ()
 
 
-TIMEFMT = Parameter(
-    "timefmt", one_of("sec", "msec", "usec", "timeval"), "Unit of times in the answer; msec."
-)
-OUTPUT = Parameter("output", one_of("json", "csv"), "Form of the answer; json.")
-OPERATOR = Parameter(
-    "operator", one_of("sum", "count", "min", "max", "mean"), "What is made of the values."
-)
+TIMEFMT = Parameter("timefmt", one_of(*units.TIME_FORMATS), "Unit of times in the answer; msec.")
+OUTPUT = Parameter("output", one_of(*queries.OUTPUTS), "Form of the answer; json.")
+OPERATOR = Parameter("operator", one_of(*aggregates.OPERATORS), "What is made of the values.")
 LIMIT_TEXT = "Without it there is no limit."
 PROJECT_ID = Parameter("project_id", POSITIVE, "Must be the token's project.")
 

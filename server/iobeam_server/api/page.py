@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +24,8 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-CHART_FILES = ("uPlot.iife.js", "uPlot.min.css")  # package data of uplot-python
+CHART = FOLDER / "uplot"  # not in the repository: a build, an editable one too, puts it there
+CHART_FILES = ("uPlot.iife.js", "uPlot.min.css")
 
 # Everything the page needs comes from here, and nothing in it may run that is not a file of
 # ours: a device's name that found its way into the markup would still be no script.
@@ -106,24 +106,20 @@ def load_assets() -> dict[str, Asset]:
     opened for it.
     """
     paths = [path for path in FOLDER.iterdir() if path.suffix in TYPES]
-    chart = _chart_files()
+    chart = [path for path in (CHART / name for name in CHART_FILES) if path.is_file()]
     if len(chart) < len(CHART_FILES):
         # the API goes on without it, and the page then shows its table only
-        log.warning("the page has no chart: uplot-python is not installed as expected")
+        log.warning(
+            "the page has no chart: its script, which an installation puts into %s, is not there; "
+            "install the server again",
+            CHART,
+        )
     return {path.name: _asset(path) for path in [*paths, *chart]}
 
 
 def _asset(path: Path) -> Asset:
     body = path.read_bytes()
     return Asset(body, TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32])
-
-
-def _chart_files() -> list[Path]:
-    """Find uplot-python's files without importing it, which would load NumPy and IPython."""
-    spec = importlib.util.find_spec("uplot")
-    folders = (spec.submodule_search_locations if spec else None) or []
-    paths = [Path(folder, "static", name) for folder in folders for name in CHART_FILES]
-    return [path for path in paths if path.is_file()]
 
 
 def _answer(req: falcon.Request, resp: falcon.Response, asset: Asset) -> None:

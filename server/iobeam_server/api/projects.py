@@ -10,17 +10,12 @@ import msgspec
 
 from iobeam_server.api import bodies, queries, shapes
 from iobeam_server.api.access import Access, Resource, user_of
-from iobeam_server.api.dates import old_form
-from iobeam_server.api.devices import ProjectId
-from iobeam_server.api.ids import check_text
 from iobeam_server.api.operations import TEXT, Operation, Parameter, Reply
-from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotFound, NotPermitted
-from iobeam_server.storage.base import Grant, Project, Storage
-from iobeam_server.tokens import ADMIN, READ, WRITE
-
-ALL = READ | WRITE | ADMIN
-_BITS = {"read": READ, "write": WRITE, "admin": ADMIN}
+from iobeam_server.rights.tokens import ADMIN, ALL, BITS
+from iobeam_server.rules.names import ProjectId, check_text
+from iobeam_server.storage.base import Grant, Project
+from iobeam_server.storage.store import Storage
 
 
 class ProjectBody(msgspec.Struct):
@@ -54,9 +49,8 @@ class Projects(Resource):
         ),
     }
 
-    def __init__(self, store: Storage, config: Config, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Storage, clock: Callable[[], float]) -> None:
         self._store = store
-        self._config = config
         self._clock = clock
         self._decoder = msgspec.json.Decoder(ProjectBody)
 
@@ -67,14 +61,11 @@ class Projects(Resource):
         {read, write, admin: bool}}]}``; with ``name`` one project as ``/ID`` answers
         it, or 404/32 when the asker has none of that name.
         """
-        own = self._store.projects_of(user_of(req).user_id)
+        own = self._store.projects.of_user(user_of(req).user_id)
         name = queries.text(req, "name")
         if name is None:
-            shown = [
-                {**_head(project), "permissions": {n: bool(has & b) for n, b in _BITS.items()}}
-                for project, has in own
-            ]
-            resp.data = msgspec.json.encode({"projects": shown})
+            shown = [_of_asker(project, has) for project, has in own]
+            resp.data = msgspec.json.encode(shapes.ProjectList(shown))
             return
         for project, _ in own:
             if project.project_name == name:
@@ -87,12 +78,12 @@ class Projects(Resource):
 
         Answers: 201 ``project_id``, ``project_name``, ``created``; 400/1; 422/33 taken.
         """
-        body = bodies.decode(req, self._config, self._decoder)
+        body = bodies.decode(req, self._decoder)
         name = _name(body)
         if name is None:
             raise BadRequest("project_name is missing")
         owner = Grant(user_of(req).user_id, ALL)
-        project = self._store.create_project(name, int(self._clock()), owner)
+        project = self._store.projects.create(name, int(self._clock()), owner)
         resp.status = falcon.HTTP_201
         resp.data = msgspec.json.encode(_head(project))
 
@@ -110,9 +101,8 @@ class OneProject(Resource):
         ),
     }
 
-    def __init__(self, store: Storage, config: Config) -> None:
+    def __init__(self, store: Storage) -> None:
         self._store = store
-        self._config = config
         self._decoder = msgspec.json.Decoder(ProjectBody)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
@@ -122,11 +112,11 @@ class OneProject(Resource):
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
         """Rename a project; needs admin: 200 the project, 204 unchanged, 422/33 taken."""
         project = _own(req, self._store, project_id, ADMIN)
-        body = bodies.decode(req, self._config, self._decoder)
+        body = bodies.decode(req, self._decoder)
         if body.project_id not in (None, project.project_id):
             raise BadRequest("the id of a project cannot be changed")
         name = _name(body)
-        if name is None or not self._store.rename_project(project.project_id, name):
+        if name is None or not self._store.projects.rename(project.project_id, name):
             resp.status = falcon.HTTP_204
             return
         resp.data = msgspec.json.encode(_head(project._replace(project_name=name)))
@@ -149,16 +139,15 @@ class Permissions(Resource):
         ),
     }
 
-    def __init__(self, store: Storage, config: Config) -> None:
+    def __init__(self, store: Storage) -> None:
         self._store = store
-        self._config = config
         self._decoder = msgspec.json.Decoder(PermissionsBody)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
         """Answer who may do what: 200 ``{"permissions": {read, write, admin: [{user_id}]}}``."""
         project = _own(req, self._store, project_id)
-        shown = _permissions(self._store.grants(project.project_id))
-        resp.data = msgspec.json.encode({"permissions": shown})
+        shown = _grants(self._store.projects.grants(project.project_id))
+        resp.data = msgspec.json.encode(shapes.Permissions(shown))
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project_id: str) -> None:
         """Grant a user exactly what the body says; needs admin.
@@ -169,27 +158,27 @@ class Permissions(Resource):
         for a change (wire notes 8.2); 204 unchanged; 404/32 no such user.
         """
         project = _own(req, self._store, project_id, ADMIN)
-        body = bodies.decode(req, self._config, self._decoder)
-        wanted = sum(bit for name, bit in _BITS.items() if getattr(body, name))
+        body = bodies.decode(req, self._decoder)
+        wanted = sum(bit for name, bit in BITS.items() if getattr(body, name))
         if not 0 < body.user_id < 2**63:
             raise NotFound(f"there is no user {body.user_id}")
-        before = self._store.set_permissions(project.project_id, body.user_id, wanted)
+        before = self._store.projects.grant(project.project_id, body.user_id, wanted)
         if before == wanted:
             resp.status = falcon.HTTP_204
         elif before == 0:
             resp.status = falcon.HTTP_201
         else:
-            resp.data = b"{}"
+            resp.data = msgspec.json.encode(shapes.Nothing())
 
 
 def _own(req: falcon.Request, store: Storage, project_id: str, permission: int = 0) -> Project:
     """Return a project the asker may do something in; one that is not there looks the same."""
     number = queries.project_id(project_id)
-    has = store.permissions(number, user_of(req).user_id)
+    has = store.projects.permissions(number, user_of(req).user_id)
     if not has or has & permission != permission:
         lacks = "admin permission" if has else "permission"
         raise NotPermitted(f"you have no {lacks} in project {number}")
-    project = store.project(number)
+    project = store.projects.get(number)
     if project is None:  # gone in between
         raise NotFound(f"there is no project {number}")
     return project
@@ -201,16 +190,24 @@ def _name(body: ProjectBody) -> Optional[str]:
     return body.project_name
 
 
-def _head(project: Project) -> dict[str, object]:
-    return {**project._asdict(), "created": old_form(project.created)}
+def _head(project: Project) -> shapes.Project:
+    return shapes.Project(project.project_id, project.project_name, shapes.date(project.created))
 
 
-def _whole(project: Project, store: Storage) -> dict[str, object]:
-    return {**_head(project), "permissions": _permissions(store.grants(project.project_id))}
+def _whole(project: Project, store: Storage) -> shapes.WholeProject:
+    grants = _grants(store.projects.grants(project.project_id))
+    return shapes.WholeProject(**msgspec.structs.asdict(_head(project)), permissions=grants)
 
 
-def _permissions(grants: Sequence[Grant]) -> dict[str, list[dict[str, int]]]:
-    return {
-        name: [{"user_id": grant.user_id} for grant in grants if grant.permissions & bit]
-        for name, bit in _BITS.items()
-    }
+def _of_asker(project: Project, has: int) -> shapes.OwnProject:
+    flags = shapes.Flags(**{name: bool(has & bit) for name, bit in BITS.items()})
+    return shapes.OwnProject(**msgspec.structs.asdict(_head(project)), permissions=flags)
+
+
+def _grants(grants: Sequence[Grant]) -> shapes.Grants:
+    return shapes.Grants(
+        **{
+            name: [shapes.UserId(one.user_id) for one in grants if one.permissions & bit]
+            for name, bit in BITS.items()
+        }
+    )

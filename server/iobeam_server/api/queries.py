@@ -8,12 +8,13 @@ from typing import Optional, Union
 import falcon
 
 from iobeam_server.errors import BadRequest
-from iobeam_server.expressions import parse_number
-from iobeam_server.points import INT64_MAX
+from iobeam_server.rules.expressions import parse_number
+from iobeam_server.rules.points import INT64_MAX
+from iobeam_server.rules.units import TIME_FORMATS
 
+OUTPUTS = ("json", "csv")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
-
-TIME_FORMATS = ("sec", "msec", "usec", "timeval")
+_PROJECT = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def text(req: falcon.Request, name: str) -> Optional[str]:
@@ -73,26 +74,16 @@ def time_format(req: falcon.Request) -> str:
     return choice(req, "timefmt", TIME_FORMATS, "msec")
 
 
+def output(req: falcon.Request) -> str:
+    """Return the form of a long answer, one of `OUTPUTS`."""
+    return choice(req, "output", OUTPUTS, "json")
+
+
 def project_id(value: str) -> int:
     """Return the project of a path segment."""
-    if not re.fullmatch(r"[0-9]{1,18}", value, re.ASCII) or int(value) == 0:
+    if not _PROJECT.fullmatch(value) or int(value) == 0:
         raise BadRequest(f"project_id must be an integer above 0, not {value!r:.40}")
     return int(value)
-
-
-SHOWN_US = {"sec": 1_000_000, "msec": 1_000, "usec": 1}  # us per unit; timeval is an object
-
-
-def format_time(time_us: int, timefmt: str) -> Union[int, dict[str, int]]:
-    """Return an instant in the unit asked for, rounded down."""
-    if timefmt == "usec":
-        return time_us
-    if timefmt == "msec":
-        return time_us // 1_000
-    if timefmt == "sec":
-        return time_us // 1_000_000
-    sec, usec = divmod(time_us, 1_000_000)
-    return {"sec": sec, "usec": usec}  # in this order: Arduino scans for it
 
 
 def to_micros(time_ms: Optional[int], end: bool = False) -> Optional[int]:

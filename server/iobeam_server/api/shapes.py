@@ -1,7 +1,8 @@
-"""The shapes of answers, for the description of the API; tests hold the answers to them."""
+"""The shapes of answers: what resources encode, and what the description of the API shows."""
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any, Optional, Union
 
 import msgspec
@@ -16,6 +17,7 @@ Date = Annotated[
     ),
 ]
 MaybeText = Union[str, UnsetType]
+"""Left out where there is none: no answer holds a null key (wire notes 5.1)."""
 
 
 class Shape(msgspec.Struct, forbid_unknown_fields=True):
@@ -24,6 +26,16 @@ class Shape(msgspec.Struct, forbid_unknown_fields=True):
 
 class Nothing(Shape):
     """An empty object."""
+
+
+class About(Shape):
+    """What answers here, and where more is to be found."""
+
+    name: str
+    version: str
+    page: str
+    openapi: str
+    ping: str
 
 
 class Timeval(Shape):
@@ -55,14 +67,14 @@ class Errors(Shape):
     errors: Annotated[list[Error], Meta(min_length=1)]
 
 
-class Device(Shape):
+class Device(Shape, kw_only=True):
     """A registration."""
 
     project_id: Id
     device_id: str
     device_name: str
-    created: Date
     device_type: MaybeText = UNSET
+    created: Date
 
 
 class DeviceList(Shape):
@@ -215,3 +227,13 @@ class Permissions(Shape):
 
 
 AnyObject = dict[str, Any]
+
+
+def maybe(text: Optional[str]) -> MaybeText:
+    """Return a text, or what is left out."""
+    return UNSET if text is None else text
+
+
+def date(seconds: int) -> str:
+    """Return ``YYYY-MM-DD HH:MM:SS +0000``, which every client parses (wire notes 4)."""
+    return time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(seconds))

@@ -10,9 +10,7 @@ import falcon
 import msgspec
 
 from iobeam_server.api import bodies, queries, shapes
-from iobeam_server.api.access import Access, Resource, check_not_revoked, user_of
-from iobeam_server.api.dates import old_form
-from iobeam_server.api.ids import check_device_id
+from iobeam_server.api.access import Access, Resource, user_of
 from iobeam_server.api.operations import (
     BOOLEAN,
     POSITIVE,
@@ -23,11 +21,12 @@ from iobeam_server.api.operations import (
 )
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest, NotAuthenticated, NotPermitted
-from iobeam_server.passwords import Passwords
-from iobeam_server.storage.base import Storage
-from iobeam_server.tokens import ADMIN, READ, WRITE, Claims, TokenSigner, parse_duration
-
-_BITS = {"read": READ, "write": WRITE, "admin": ADMIN}
+from iobeam_server.rights.passwords import Passwords
+from iobeam_server.rights.standing import Rights
+from iobeam_server.rights.tokens import BITS, Claims, TokenSigner
+from iobeam_server.rules.names import check_device_id
+from iobeam_server.rules.units import parse_duration
+from iobeam_server.storage.store import Storage
 
 
 class Refresh(msgspec.Struct):
@@ -40,6 +39,7 @@ class UserTokens(Resource):
     """``/v1/tokens/user``."""
 
     access = {"GET": Access.PASSWORD}
+    pool = "signins"
     operations = {
         "GET": Operation(
             {200: Reply("The token.", shapes.UserToken)},
@@ -65,21 +65,22 @@ class UserTokens(Resource):
         ``Authorization: Basic``, or ``name`` and ``password`` in the query (Java).
 
         Answers: 200 ``token``, ``expires``, ``created``, ``user_id``; 401/4 for an
-        unknown name and for a wrong password alike; 429 while two others sign in.
+        unknown name and for a wrong password alike; 429 where too many wait for it.
         """
         name, password = _credentials(req)
-        found = self._store.credentials(name)
+        found = self._store.users.credentials(name)
         if not self._passwords.verify(found[1] if found else None, password) or found is None:
             raise NotAuthenticated("name or password is wrong")
         user_id = found[0].user_id
-        token, claims = self._signer.issue(0, 0, self._config.token_life_s, user_id=user_id)
-        answer = {
-            "token": token,
-            "expires": old_form(claims.exp),
-            "created": old_form(int(claims.iat)),
-            "user_id": user_id,
-        }
-        resp.data = msgspec.json.encode(answer)
+        token, claims = self._signer.issue(
+            0,
+            0,
+            self._config.token_life_s,
+            user_id=user_id,
+            password_number=found[0].password_number,  # of the password that was checked
+        )
+        expires, created = shapes.date(claims.exp), shapes.date(int(claims.iat))
+        resp.data = msgspec.json.encode(shapes.UserToken(token, expires, created, user_id))
 
 
 class ProjectTokens(Resource):
@@ -91,7 +92,7 @@ class ProjectTokens(Resource):
             {200: Reply("The token.", shapes.ProjectToken)},
             [
                 Parameter("project_id", POSITIVE, "Which project it is for.", required=True),
-                *(Parameter(name, BOOLEAN, f"Whether it may {name}.") for name in _BITS),
+                *(Parameter(name, BOOLEAN, f"Whether it may {name}.") for name in BITS),
                 Parameter("include_user", BOOLEAN, "Whether it names the user; true."),
                 Parameter("duration", TEXT, "Its life, as 5w: a number and one of w d h m s."),
                 Parameter("refreshable", BOOLEAN, "Whether it can be refreshed; true."),
@@ -103,9 +104,10 @@ class ProjectTokens(Resource):
         ),
     }
 
-    def __init__(self, store: Storage, signer: TokenSigner, config: Config) -> None:
+    def __init__(self, store: Storage, signer: TokenSigner, rights: Rights, config: Config) -> None:
         self._store = store
         self._signer = signer
+        self._rights = rights
         self._config = config
         self._decoder = msgspec.json.Decoder(Refresh)
 
@@ -124,7 +126,7 @@ class ProjectTokens(Resource):
         project_id = queries.integer(req, "project_id", least=1)
         if project_id is None:
             raise BadRequest("project_id is missing")
-        asked = {name: queries.boolean(req, name) for name in _BITS}
+        asked = {name: queries.boolean(req, name) for name in BITS}
         duration = queries.text(req, "duration")
         life_s = self._config.token_life_s if duration is None else parse_duration(duration)
         refreshable = queries.boolean(req, "refreshable")
@@ -132,7 +134,10 @@ class ProjectTokens(Resource):
         device_id = queries.text(req, "device_id")
         if device_id is not None:
             check_device_id(device_id)
-        has = self._store.permissions(project_id, user.user_id) if project_id < 2**63 else 0
+        revision = self._store.keys.revision()  # before the permissions: no revocation is missed
+        has = (
+            self._store.projects.permissions(project_id, user.user_id) if project_id < 2**63 else 0
+        )
         is_shown = include_user is not False
         token, claims = self._signer.issue(
             project_id,
@@ -142,60 +147,49 @@ class ProjectTokens(Resource):
             hidden_owner=0 if is_shown else user.user_id,
             device_id=device_id,
             refreshable=refreshable is not False,
+            revision=revision,
+            password_number=user.password_number,  # of the one that the user token rests on
         )
-        resp.data = msgspec.json.encode(describe(token, claims))
+        resp.data = msgspec.json.encode(_shown(token, claims))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Exchange a project token for one with a new life of the same length.
 
         Body: ``refresh_token``, not necessarily expired; until 30 days after its
         expiry it still counts. The old one stays good until it expires: 2016
-        Python clients go on sending it (wire notes 6.3.9).
+        Python clients go on sending it (wire notes 6.3.9). A token of another server
+        that was adopted gives one of this server's.
 
         Answers: 200 the new token; 400/1; 401/4 not ours, too old, revoked, not
         refreshable, its device is gone, or its user has lost the right.
         """
-        body = bodies.decode(req, self._config, self._decoder)
-        old = self._signer.verify(body.refresh_token.strip(), self._config.refresh_grace_s)
-        if old.pid <= 0 or not old.rfr:
-            raise NotAuthenticated("this token cannot be refreshed")
-        check_not_revoked(self._store, old)
-        if old.did is not None and self._store.device(old.pid, old.did) is None:
-            raise NotAuthenticated(f"device {old.did!r} of the token is not registered")
-        if old.owner and old.pms & ~self._store.permissions(old.pid, old.owner):
-            raise NotAuthenticated("the token's user no longer has its permissions")
-        token, claims = self._signer.issue(
-            old.pid, old.pms, old.dur, user_id=old.uid, hidden_owner=old.own, device_id=old.did
-        )
-        resp.data = msgspec.json.encode(describe(token, claims))
+        body = bodies.decode(req, self._decoder)
+        token, claims = self._rights.refresh(body.refresh_token.strip())
+        resp.data = msgspec.json.encode(_shown(token, claims))
 
 
-def describe(token: str, claims: Claims) -> dict[str, object]:
+def _shown(token: str, claims: Claims) -> shapes.ProjectToken:
     """Return the answer that carries a token (wire notes 5.13)."""
-    answer: dict[str, object] = {
-        "token": token,
-        "expires": old_form(claims.exp),
-        "created": old_form(int(claims.iat)),
-        "project_id": claims.pid,
-        "user_id": claims.uid,
-        "read": claims.allows(READ),
-        "write": claims.allows(WRITE),
-        "admin": claims.allows(ADMIN),
-        "refreshable": claims.rfr,
-    }
-    if claims.did is not None:
-        answer["device_id"] = claims.did
-    return answer
+    return shapes.ProjectToken(
+        token,
+        shapes.date(claims.exp),
+        shapes.date(claims.exp - claims.dur),  # of this token; `iat` is its first ancestor's
+        claims.pid,
+        claims.uid,
+        **{name: claims.allows(bit) for name, bit in BITS.items()},
+        refreshable=claims.rfr,
+        device_id=shapes.maybe(claims.did),
+    )
 
 
 def _granted(asked: dict[str, Optional[bool]], has: int, project_id: int) -> int:
     """Return the permissions of the new token: those named, or all but those refused."""
-    named = sum(bit for name, bit in _BITS.items() if asked[name])
-    refused = sum(bit for name, bit in _BITS.items() if asked[name] is False)
+    named = sum(bit for name, bit in BITS.items() if asked[name])
+    refused = sum(bit for name, bit in BITS.items() if asked[name] is False)
     if not has:
         raise NotPermitted(f"the user has no permission in project {project_id}")
     if named & ~has:
-        lacks = ", ".join(name for name, bit in _BITS.items() if bit & named & ~has)
+        lacks = ", ".join(name for name, bit in BITS.items() if bit & named & ~has)
         raise NotPermitted(f"the user has no permission to {lacks} in project {project_id}")
     granted = named or has & ~refused
     if not granted:

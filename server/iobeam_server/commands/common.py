@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -12,16 +13,24 @@ import click
 
 from iobeam_server.config import Config
 from iobeam_server.errors import ServerError
-from iobeam_server.points import Kind
+from iobeam_server.rights.tokens import ADMIN, READ, WRITE
+from iobeam_server.rules import times
+from iobeam_server.rules.points import Kind
+from iobeam_server.rules.texts import KINDS
+from iobeam_server.rules.units import parse_duration
 from iobeam_server.storage import open_storage
-from iobeam_server.storage.base import INPUT, Storage
-from iobeam_server.texts import KINDS
-from iobeam_server.tokens import ADMIN, READ, WRITE, parse_duration
+from iobeam_server.storage.base import INPUT
+from iobeam_server.storage.store import Storage
+from iobeam_server.storage.urls import path_of
 
 PREFIX = "IOBEAM_SERVER"
+_SIZE = re.compile(r"([1-9][0-9]{0,9})([KMG]?)", re.ASCII)
 DATABASE_VARIABLE = f"{PREFIX}_DATABASE"
 SECRET_VARIABLE = f"{PREFIX}_SECRET_FILE"
+COMMAND_WAIT_S = 30.0  # for a lock that a server, or another command, holds
 DEFAULT_DATABASE = "sqlite:///iobeam-server.db"
+
+SEEN_SOON = f"a running server sees it within {Config().rights_cache_s:g} s"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,6 +79,19 @@ def secret_file_option(command: F) -> F:
     return option(command)
 
 
+def temporary_folder_option(command: F) -> F:
+    """Give a command ``--temporary-folder``."""
+    option = click.option(
+        "--temporary-folder",
+        metavar="DIR",
+        envvar=f"{PREFIX}_TEMPORARY_FOLDER",
+        show_envvar=True,
+        show_default="beside a SQLite file, else the system's",
+        help="Where what is too long for memory goes.",
+    )
+    return option(command)
+
+
 def permission_options(command: F) -> F:
     """Give a command ``--read``, ``--write``, ``--admin``."""
     for name, help_text in (
@@ -94,12 +116,38 @@ def duration(text: str) -> int:
         raise click.BadParameter(error.message) from None
 
 
+def moment(text: str) -> int:
+    """Return the microseconds of a time with its zone, or of milliseconds."""
+    return _moment(text, is_end=False)
+
+
+def end_of(text: str) -> int:
+    """Return the microseconds of the end of a range."""
+    return _moment(text, is_end=True)
+
+
+def _moment(text: str, is_end: bool) -> int:
+    try:
+        return times.moment(text, is_end)
+    except ServerError as error:
+        raise click.BadParameter(error.message) from None
+
+
 def size(text: str) -> int:
     """Return bytes; K, M and G are powers of 1024."""
-    found = re.fullmatch(r"([1-9][0-9]{0,9})([KMG]?)", text.upper(), re.ASCII)
+    found = _SIZE.fullmatch(text.upper())
     if found is None:
         raise click.BadParameter(f"must be bytes, or like 512K, 16M, 1G, not {text!r:.40}")
     return int(found[1]) << 10 * " KMG".index(found[2] or " ")
+
+
+def shown_size(size: int) -> str:
+    """Return bytes as people read them."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 10_000:
+            return f"{size} {unit}"
+        size = (size + 512) >> 10
+    return f"{size} GiB"
 
 
 def field_type(text: str) -> tuple[str, Kind]:
@@ -112,8 +160,13 @@ def field_type(text: str) -> tuple[str, Kind]:
 
 @contextlib.contextmanager
 def opened(database: str, create: bool = False) -> Iterator[Storage]:
-    """Open a database; a file that is not there is made only where that makes sense."""
-    with contextlib.closing(open_storage(database, Config(), create)) as store:
+    """Open a database; a file that is not there is made, and said, only where that makes sense."""
+    path = path_of(database)
+    is_new = path is not None and not os.path.exists(path)
+    config = Config(busy_timeout_s=COMMAND_WAIT_S)
+    with contextlib.closing(open_storage(database, config, create)) as store:
+        if is_new:
+            click.echo(f"new database: {path}", err=True)
         yield store
 
 

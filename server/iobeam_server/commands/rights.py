@@ -1,4 +1,4 @@
-"""Projects, users and tokens: who may do what."""
+"""Projects and users: who may do what."""
 
 from __future__ import annotations
 
@@ -8,22 +8,33 @@ from typing import Optional
 
 import click
 
-from iobeam_server import accounts
-from iobeam_server.api.ids import check_text
-from iobeam_server.backend import issue_token
+from iobeam_server.commands.asking import Consent, consent_options
 from iobeam_server.commands.common import (
+    SEEN_SOON,
     database_option,
     duration,
     opened,
     permission_options,
     permissions_of,
-    project_option,
-    secret_file_option,
 )
-from iobeam_server.config import Config
-from iobeam_server.errors import NotFound
+from iobeam_server.commands.listing import At, Column, json_option, show
+from iobeam_server.rights import accounts
+from iobeam_server.rights.tokens import in_words
+from iobeam_server.rules.names import check_text
+from iobeam_server.storage.catalog.projects import MAX_PROJECT_ID
 
 INVITE_LIFE = "7d"
+_PROJECTS = (
+    Column("project_id", "project"),
+    Column("project_name", "name"),
+    Column("created", "created"),
+)
+_USERS = (
+    Column("user_id", "user"),
+    Column("username", "name"),
+    Column("email", "e-mail"),
+    Column("created", "created"),
+)
 
 
 @click.group()
@@ -33,21 +44,36 @@ def project() -> None:
 
 @project.command("create")
 @click.argument("name")
+@click.option(
+    "--id",
+    "project_id",
+    type=click.IntRange(1, MAX_PROJECT_ID),
+    metavar="N",
+    help="Id that scripts have written in; default: the next free one.",
+)
 @database_option
-def project_create(name: str, database: str) -> None:
+def project_create(name: str, project_id: Optional[int], database: str) -> None:
     """Create a project; prints its id last."""
     check_text("project name", name)
     with opened(database, create=True) as store:
-        click.echo(store.create_project(name, int(time.time())).project_id)
+        made = store.projects.create(name, int(time.time()), project_id=project_id)
+        click.echo(made.project_id)
 
 
 @project.command("list")
+@json_option
 @database_option
-def project_list(database: str) -> None:
-    """List projects: id, tab, name."""
+def project_list(as_json: bool, database: str) -> None:
+    """List projects.
+
+    On a terminal a table; in a pipe a line for each: id, tab, name.
+    """
     with opened(database) as store:
-        for found in store.projects():
-            click.echo(f"{found.project_id}\t{found.project_name}")
+        rows = [
+            (found.project_id, found.project_name, At(found.created * 1_000_000))
+            for found in store.projects.all()
+        ]
+    show("projects", _PROJECTS, rows, as_json, in_lines=2)
 
 
 @project.command("grant")
@@ -62,23 +88,26 @@ def project_grant(
     """Let a user do exactly this in project N.
 
     USER is a name, e-mail or id. Without a permission named: read and write. What was
-    granted before is replaced.
+    granted before is replaced. The project tokens that the user has fetched allow no more
+    than this; where it is granted again, they allow it again (`token revoke` ends them).
     """
     if remove and (read or write or admin):
         raise click.UsageError("--remove goes with no permission")
     permissions = 0 if remove else permissions_of(read, write, admin)
     with opened(database) as store:
         found = accounts.find(store, user)
-        before = store.set_permissions(project_id, found.user_id, permissions)
+        before = store.projects.grant(project_id, found.user_id, permissions)
+    if before & ~permissions:
+        click.echo(f"Project tokens that {found.username} has fetched do no more: {SEEN_SOON}")
     click.echo(
-        f"{found.username} may {accounts.in_words(permissions)} in project {project_id} "
-        f"(before: {accounts.in_words(before)})"
+        f"{found.username} may {in_words(permissions)} in project {project_id} "
+        f"(before: {in_words(before)})"
     )
 
 
 @click.group()
 def user() -> None:
-    """Create users, set passwords, invite."""
+    """Create, list and delete users, set passwords, invite."""
 
 
 @user.command("create")
@@ -100,13 +129,50 @@ def user_create(email: str, username: Optional[str], database: str) -> None:
 def user_passwd(name: str, database: str) -> None:
     """Set the password of a user.
 
-    USER is a name, e-mail or id; user tokens issued so far end. The password is asked for,
-    or is the first line of stdin where that is no terminal.
+    USER is a name, e-mail or id; the user's tokens end, and so do the project tokens fetched
+    with them. The password is asked for, or is the first line of stdin where that is no
+    terminal.
     """
     with opened(database) as store:
         found = accounts.find(store, name)
         accounts.change_password(store, found, _password())
+    _say_refused(found.username)
     click.echo(f"{found.username} has a new password")
+
+
+@user.command("list")
+@json_option
+@database_option
+def user_list(as_json: bool, database: str) -> None:
+    """List users.
+
+    On a terminal a table; in a pipe a line for each: id, tab, user name, tab, e-mail.
+    """
+    with opened(database) as store:
+        rows = [
+            (found.user_id, found.username, found.email, At(found.created * 1_000_000))
+            for found in store.users.all()
+        ]
+    show("users", _USERS, rows, as_json, in_lines=3)
+
+
+@user.command("delete")
+@click.argument("name", metavar="USER")
+@consent_options
+@database_option
+def user_delete(name: str, dry_run: bool, yes: bool, database: str) -> None:
+    """Delete a user, with all grants and tokens.
+
+    Projects and data stay. USER is a name, e-mail or id. Asks on a terminal; elsewhere it
+    wants --yes.
+    """
+    with opened(database) as store:
+        found = accounts.find(store, name)
+        if not Consent(dry_run, yes).to(f"user {found.username} ({found.email}), with all grants"):
+            return
+        store.users.delete(found.user_id)
+    _say_refused(found.username)
+    click.echo(f"{found.username} is deleted")
 
 
 @user.command("invite")
@@ -129,66 +195,11 @@ def user_invite(life_s: int, database: str) -> None:
         click.echo(accounts.invite(store, life_s))
 
 
+def _say_refused(username: str) -> None:
+    click.echo(f"The tokens of {username}, of projects too, are refused: {SEEN_SOON}")
+
+
 def _password() -> str:
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\r\n")
-
-
-@click.group(invoke_without_command=True)
-@click.option("--project", "project_id", type=click.IntRange(min=1), metavar="N", help="Project.")
-@permission_options
-@click.option("--device", metavar="ID", help="Limit the token to one device.")
-@click.option(
-    "--duration",
-    "life_s",
-    type=duration,
-    default="30d",
-    show_default=True,
-    metavar="5w",
-    help="Life: a number and one of w d h m s.",
-)
-@click.option("--no-refresh", is_flag=True, help="The token cannot be exchanged for a new one.")
-@secret_file_option
-@database_option
-@click.pass_context
-def token(
-    context: click.Context,
-    database: str,
-    project_id: Optional[int],
-    read: bool,
-    write: bool,
-    admin: bool,
-    device: Optional[str],
-    life_s: int,
-    no_refresh: bool,
-    secret_file: Optional[str],
-) -> None:
-    """Make a project token; prints it last.
-
-    Without a permission named: read and write.
-    """
-    if context.invoked_subcommand is not None:
-        return
-    if project_id is None:
-        raise click.UsageError("Missing option '--project'.")
-    permissions = permissions_of(read, write, admin)
-    config = Config(secret_file=secret_file)
-    with opened(database) as store:
-        click.echo(
-            issue_token(store, project_id, permissions, life_s, device, not no_refresh, config)
-        )
-
-
-@token.command("revoke")
-@project_option
-@click.option("--device", metavar="ID", help="Only the tokens that are limited to this device.")
-@database_option
-def token_revoke(project_id: int, device: Optional[str], database: str) -> None:
-    """Refuse the tokens of a project that were issued before now."""
-    with opened(database) as store:
-        if store.project(project_id) is None:
-            raise NotFound(f"there is no project {project_id}; see iobeam-server project list")
-        store.revoke(project_id, device, time.time())
-    whose = f"of project {project_id}" if device is None else f"for device {device!r}"
-    click.echo(f"the tokens {whose} issued so far are refused")

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import signal
 import sys
 from typing import Any
 
 import click
 
-from iobeam_server import __version__, demo, logs
-from iobeam_server.api.access import LOOPBACK
-from iobeam_server.backend import Backend, FirstStart, write_secret
+from iobeam_server import logs
+from iobeam_server.commands import banner
 from iobeam_server.commands.common import (
     PREFIX,
     database_option,
     fail,
     secret_file_option,
     size,
+    temporary_folder_option,
 )
-from iobeam_server.config import Config
-from iobeam_server.storage import shown
+from iobeam_server.config import MIB, Config
+from iobeam_server.storage.urls import path_of
 
+# The web framework is imported where it is used: no other command waits for it.
 _DEFAULT = Config()
 
 
@@ -34,6 +35,18 @@ _DEFAULT = Config()
     type=click.IntRange(0, 65535),
     default=_DEFAULT.port,
     help="TCP port; 0 takes a free one.",
+)
+@click.option(
+    "--tls-certificate",
+    metavar="FILE",
+    help="Speak https with this certificate (PEM, with those up to its authority).",
+)
+@click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM, not encrypted).")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    help="Processes that serve; more than one needs PostgreSQL.",
 )
 @click.option("--auto-register", is_flag=True, help="Register unknown devices on first import.")
 @click.option(
@@ -60,20 +73,26 @@ _DEFAULT = Config()
 @click.option(
     "--body-limit",
     type=size,
-    default="16M",
+    default=f"{_DEFAULT.max_body_bytes // MIB}M",
     help="Size of a request's body, also after unpacking.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1, 1_000),
     default=_DEFAULT.threads,
-    help="Requests worked on at once.",
+    help="Imports worked on at once.",
 )
 @click.option(
     "--connection-limit",
     type=click.IntRange(1, 100_000),
     default=_DEFAULT.connection_limit,
     help="Open connections of clients, idle ones included.",
+)
+@click.option(
+    "--connections-per-address",
+    type=click.IntRange(1, 100_000),
+    default=_DEFAULT.connections_per_address,
+    help="The same for one address.",
 )
 @click.option(
     "--request-timeout-s",
@@ -83,61 +102,53 @@ _DEFAULT = Config()
 )
 @click.option(
     "--database-connections",
-    type=click.IntRange(2, 1_000),
+    type=click.IntRange(3, 1_000),
     default=_DEFAULT.database_connections,
     help="Connections to PostgreSQL.",
 )
-def serve(database: str, log_format: str, body_limit: int, **settings: Any) -> None:
+@click.option(
+    "--query-timeout",
+    "query_timeout_s",
+    type=click.FloatRange(0.1, 86_400),
+    default=_DEFAULT.query_timeout_s,
+    envvar=f"{PREFIX}_QUERY_TIMEOUT",
+    help="Seconds after which a query is stopped.",
+)
+@click.option(
+    "--export-timeout",
+    "export_timeout_s",
+    type=click.FloatRange(0.1, 86_400),
+    default=_DEFAULT.export_timeout_s,
+    envvar=f"{PREFIX}_EXPORT_TIMEOUT",
+    help="Seconds after which an export is stopped.",
+)
+@temporary_folder_option
+def serve(
+    database: str, log_format: str, body_limit: int, workers: int, **settings: Any
+) -> None:
     """Run the backend until SIGTERM or Ctrl-C.
 
     Both finish the requests in flight. The first start makes the database, project 1 and
     a token for it. Each option is also a variable: --max-values is
     IOBEAM_SERVER_MAX_VALUES.
     """
+    from iobeam_server.backend import Backend, Workers
+
     logs.set_up(log_format)
     config = Config(max_body_bytes=body_limit, max_inflated_bytes=body_limit, **settings)
-    with Backend(database, config) as backend:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: backend.stop())
-        _banner(backend, database)
-        backend.run()
+    path = path_of(database)
+    is_new = path is not None and not os.path.exists(path)
+    if workers > 1:
+        several = Workers(database, config, workers)
+        banner.show(several, database, is_new)
+        several.run()
+    else:
+        with Backend(database, config) as backend:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: backend.stop())
+            banner.show(backend, database, is_new)
+            backend.run()
     click.echo("iobeam-server has stopped.")
-
-
-def _banner(backend: Backend, database: str) -> None:
-    config = backend.config
-    click.echo(f"iobeam-server {__version__} listens on {backend.server.url}")
-    click.echo(f"Database: {shown(database)}")
-    click.echo(f"Its page: open {backend.server.url}/ in a browser, sign in with a project token")
-    if config.host not in LOOPBACK:
-        logging.getLogger(__name__).warning(
-            "listening on %s without TLS: put a proxy with TLS in front", config.host
-        )
-    click.echo("")
-    click.echo(f"export IOBEAM_BACKEND={backend.server.url}/v1/")
-    if backend.first_start is None:
-        click.echo("# a token: iobeam-server token --project 1 --read --write")
-    else:
-        _show_first_token(backend.first_start, database)
-    click.echo("")
-    click.echo("Ctrl-C stops it.")
-    sys.stdout.flush()
-
-
-def _show_first_token(first: FirstStart, database: str) -> None:
-    """Print the token to a terminal only: elsewhere stdout ends up in a log."""
-    click.echo(f"export IOBEAM_PROJECT_ID={first.project.project_id}")
-    if sys.stdout.isatty():
-        click.echo(f"export IOBEAM_TOKEN={first.token}")
-    else:
-        path = write_secret(_beside(database) + ".token", first.token)
-        click.echo(f'export IOBEAM_TOKEN="$(cat {path})"')
-
-
-def _beside(database: str) -> str:
-    """Return the path of a database file; one in the current folder for a server elsewhere."""
-    scheme, _, path = database.partition(":///")
-    return path if scheme == "sqlite" else "iobeam-server"
 
 
 @click.command("demo")
@@ -154,6 +165,8 @@ def demo_command(keep: bool, seconds: float) -> None:
 
     A backend is started, a device script sends, what was stored is read back.
     """
+    from iobeam_server import demo
+
     # Ctrl-C and SIGTERM leave through the clean-up of temporary folder and server
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

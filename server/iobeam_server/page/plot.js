@@ -116,7 +116,7 @@ export class Plot {
     const points = `${isCut ? "The last " : ""}${times.length} ${times.length === 1 ? "point" : "points"}`;
     const rest = widthMs || isCut ? "; the CSV has every point" : "";
     const amount = `${widthMs ? `${means},` : points} ${span}${rest}.`;
-    const lack = Chart.isAvailable ? "" : " The chart's script is missing: is uplot-python installed on the server?";
+    const lack = Chart.isAvailable ? "" : " The chart's script is missing: the server has to be installed again.";
     setText(byId("caption"), amount + lack);
     if (!canDraw) return;
     // of the points, not of the means that stand for them

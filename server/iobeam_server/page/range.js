@@ -2,6 +2,8 @@
 
 import { byId, setText } from "./dom.js";
 
+const AHEAD_MS = 5_000; // as much as the clocks of devices may well be ahead of the server's
+
 const field = (ms) => {
   const local = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
   return local.toISOString().slice(0, 19); // what a datetime-local field takes
@@ -26,7 +28,8 @@ export class Range {
   bounds(nowMs) {
     if (this.#kind === "all") return { from: null, to: null };
     if (this.#kind === "custom") return { from: this.#from, to: this.#to };
-    return { from: Math.floor(nowMs) - Number(this.#kind) * 1_000, to: null };
+    // up to now: a point that is days ahead would stretch the range, and nothing be newer than it
+    return { from: Math.floor(nowMs) - Number(this.#kind) * 1_000, to: Math.floor(nowMs) + AHEAD_MS };
   }
 
   /** Choose a custom range (ms), as when one was drawn on the chart. */

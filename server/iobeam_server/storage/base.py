@@ -1,4 +1,4 @@
-"""The interface of a storage engine, and the values that cross it.
+"""The values that cross the storage interface, and the part of it that is about points.
 
 Times are integers in microseconds since the epoch, except `created`, which is
 in seconds. Every method may be called from any thread. Errors are those of
@@ -11,10 +11,9 @@ import abc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Optional, Union
 
-from iobeam_server.aggregates import Bucket
 from iobeam_server.errors import ServerError
-from iobeam_server.points import Column, Kind, Value
-from iobeam_server.storage.upkeep import Upkeep
+from iobeam_server.rules.aggregates import Bucket
+from iobeam_server.rules.points import INT64_MAX, INT64_MIN, Column, Kind, Value
 
 Label = Union[bool, int, float, str]
 
@@ -37,7 +36,9 @@ class User(NamedTuple):
     url: Optional[str]
     created: int
     tokens_after: float
-    """User tokens issued up to then, in s, are refused: the password was changed."""
+    """When the password was changed last, in s; 0 is never."""
+    password_number: int = 0
+    """Another one with each change of the password; a token that rests on an older one is dead."""
 
 
 class Grant(NamedTuple):
@@ -45,6 +46,50 @@ class Grant(NamedTuple):
 
     user_id: int
     permissions: int
+
+
+class Revocation(NamedTuple):
+    """The tokens of a project, or of one device, that were issued up to a moment are dead."""
+
+    project_id: int
+    device_id: Optional[str]
+    """None: all of the project."""
+    moment: float
+    """In s."""
+
+
+class Adoption(NamedTuple):
+    """A token of another server that is taken here."""
+
+    number: int
+    """Rises with each adoption and revocation; no two have the same."""
+    digest: str
+    project_id: int
+    permissions: int
+    device_id: Optional[str]
+    created: int
+
+
+class Owner(NamedTuple):
+    """What the user has on whose right a token rests."""
+
+    password_number: int
+    tokens_after: float
+    permissions: int
+    """In the token's project."""
+
+
+class Standing(NamedTuple):
+    """What decides, beside the token itself, what it is good for now."""
+
+    revoked: int
+    """Number of the newest revocation that concerns it; 0: none since numbers are kept."""
+    revoked_before_s: float
+    """Moment of that revocation, in s."""
+    owner: Optional[Owner]
+    """None: the user is gone, or the token rests on no user's right."""
+    is_adopted: bool
+    """The adoption that it came from still holds, or it came from none."""
 
 
 class Namespace(NamedTuple):
@@ -123,210 +168,50 @@ class Batch(NamedTuple):
 
 Point = tuple[int, Value]
 
+FETCH_ROWS = 2_000  # in memory at once while an answer is written
+FETCH_TEXTS = 100  # a text may have 64 KiB
 
-class Storage(Upkeep):
-    """One database."""
 
-    # -- life ------------------------------------------------------------------
+def at_once(series: Sequence[Series]) -> int:
+    """Return how many rows of some series may be held in memory."""
+    return FETCH_TEXTS if Kind.TEXT in [one.kind for one in series] else FETCH_ROWS
 
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Close every connection; calls after it fail."""
 
-    @abc.abstractmethod
-    def check(self) -> None:
-        """Ask the database anything; raises StorageUnavailable when it does not answer."""
+class Span(NamedTuple):
+    """From when to when, in us, both inclusive."""
 
-    # -- keys and revocations --------------------------------------------------
+    first: int
+    last: int
 
-    @abc.abstractmethod
-    def signing_keys(self) -> Sequence[bytes]:
-        """Return the secrets of the key ring, newest first; never empty."""
 
-    @abc.abstractmethod
-    def revoke(self, project_id: int, device_id: Optional[str], before_s: float) -> None:
-        """Refuse tokens issued up to `before_s`; of one device, or (None) of all the project's."""
+ALWAYS = Span(INT64_MIN, INT64_MAX)
 
-    @abc.abstractmethod
-    def revoked_before(self, project_id: int, device_id: Optional[str]) -> float:
-        """Return the latest `before_s` that concerns such a token; 0.0 when none does."""
 
-    # -- projects --------------------------------------------------------------
+class Extent(NamedTuple):
+    """How much a series holds; times in us."""
 
-    @abc.abstractmethod
-    def create_project(self, name: str, created: int, owner: Optional[Grant] = None) -> Project:
-        """Create a project, with its first grant if one is given; raises AlreadyExists."""
+    points: int
+    first: int
+    last: int
 
-    @abc.abstractmethod
-    def create_first_project(self, name: str, created: int) -> Optional[Project]:
-        """Create project 1 unless there is any; None when there is. Atomic across processes."""
 
-    @abc.abstractmethod
-    def project(self, project_id: int) -> Optional[Project]: ...
+class Retyped(NamedTuple):
+    """What became of the points of a field that changed its type."""
 
-    @abc.abstractmethod
-    def projects(self) -> Sequence[Project]: ...
+    changed: int
+    dropped: int
 
-    @abc.abstractmethod
-    def rename_project(self, project_id: int, name: str) -> bool:
-        """Name a project anew; False when it has that name.
 
-        Raises:
-            NotFound: no such project.
-            AlreadyExists: another project has the name.
-        """
+class Size(NamedTuple):
+    """Room that a database takes, in bytes."""
 
-    # -- users, and what they may do -------------------------------------------
+    total: int
+    unused: int
+    """Of them, what compacting may give back; an estimate."""
 
-    @abc.abstractmethod
-    def create_user(self, user: User, password_hash: str, invite: Optional[str] = None) -> User:
-        """Store a new user and return it with its id.
 
-        Args:
-            user: `user_id` does not count.
-            password_hash: as `Passwords.hash` gives it.
-            invite: digest of the invite to use up, which must be good at `user.created`;
-                None needs none.
-
-        Raises:
-            AlreadyExists: user name or e-mail is a user name or e-mail already, whatever
-                its case: either can be used to sign in.
-            NotPermitted: no such invite, used or expired; nothing was stored.
-        """
-
-    @abc.abstractmethod
-    def user(self, user_id: int) -> Optional[User]: ...
-
-    @abc.abstractmethod
-    def credentials(self, name: str) -> Optional[tuple[User, str]]:
-        """Return the user of that name or e-mail, whatever its case, and the password's hash."""
-
-    @abc.abstractmethod
-    def change_user(self, user: User) -> bool:
-        """Store a user's names anew; False when that changed nothing.
-
-        Raises:
-            NotFound: no such user.
-            AlreadyExists: as for `create_user`.
-        """
-
-    @abc.abstractmethod
-    def set_password(self, user_id: int, password_hash: str, changed_s: float) -> None:
-        """Store a new hash; user tokens issued up to `changed_s` are refused from now on."""
-
-    @abc.abstractmethod
-    def add_invite(self, digest: str, expires: int) -> None:
-        """Store the digest of an invite, good for one user until `expires`, in s."""
-
-    @abc.abstractmethod
-    def has_invite(self, digest: str, now: int) -> bool: ...
-
-    @abc.abstractmethod
-    def permissions(self, project_id: int, user_id: int) -> int:
-        """Return the bits of what a user may do in a project; 0 is nothing."""
-
-    @abc.abstractmethod
-    def set_permissions(self, project_id: int, user_id: int, permissions: int) -> int:
-        """Grant exactly these, 0 removes; returns what was granted before.
-
-        Raises:
-            NotFound: no such project or user.
-        """
-
-    @abc.abstractmethod
-    def grants(self, project_id: int) -> Sequence[Grant]:
-        """Return the grants of a project in the order of user ids."""
-
-    @abc.abstractmethod
-    def projects_of(self, user_id: int) -> Sequence[tuple[Project, int]]:
-        """Return the projects a user may do something in, with what, in the order of ids."""
-
-    @abc.abstractmethod
-    def colleagues(self, user_id: int) -> Sequence[User]:
-        """Return everybody who shares a project with a user, and the user, by id."""
-
-    # -- namespaces ------------------------------------------------------------
-
-    @abc.abstractmethod
-    def namespaces(self, project_id: int, name: Optional[str] = None) -> Sequence[Namespace]:
-        """Return the project's namespaces, or the one of that name, in the order of ids."""
-
-    @abc.abstractmethod
-    def create_namespace(
-        self,
-        project_id: int,
-        name: str,
-        partitioning_field: str,
-        fields: Mapping[str, Kind],
-        labels: Mapping[str, Label],
-        created: int,
-    ) -> Namespace:
-        """Create a namespace.
-
-        Raises:
-            AlreadyExists: the project has one of that name.
-            NotFound: no such project.
-        """
-
-    @abc.abstractmethod
-    def change_namespace(
-        self,
-        project_id: int,
-        namespace_id: int,
-        fields: Mapping[str, Kind],
-        labels: Mapping[str, Label],
-        modified: int,
-    ) -> None:
-        """Add the fields that are new, replace the labels.
-
-        Raises:
-            NotFound: the project has no such namespace.
-            TypeConflict: a field is there with another kind; nothing was changed.
-        """
-
-    # -- devices ---------------------------------------------------------------
-
-    @abc.abstractmethod
-    def register_device(self, device: Device, named: bool) -> Device:
-        """Register a device and return it as stored.
-
-        Args:
-            device: the new registration.
-            named: the name was asked for. A name that was derived from the id gets a
-                suffix where it is taken: nobody asked for it, nobody should fail over it.
-
-        Raises:
-            DuplicateDeviceId: also when both id and name are taken.
-            DuplicateDeviceName: another device of the project has the name.
-            NotFound: no such project.
-        """
-
-    @abc.abstractmethod
-    def device(self, project_id: int, device_id: str) -> Optional[Device]: ...
-
-    @abc.abstractmethod
-    def device_named(self, project_id: int, name: str) -> Optional[Device]: ...
-
-    @abc.abstractmethod
-    def devices(self, project_id: int, offset: int, count: Optional[int]) -> Sequence[Device]:
-        """Return devices in the order of their ids."""
-
-    @abc.abstractmethod
-    def change_device(
-        self, project_id: int, device_id: str, name: Optional[str], kind: Optional[str]
-    ) -> bool:
-        """Set name and type where given; False when that changed nothing.
-
-        Raises:
-            NotFound: not registered.
-            DuplicateDeviceName: another device of the project has the name.
-        """
-
-    @abc.abstractmethod
-    def delete_device(self, project_id: int, device_id: str) -> bool:
-        """End a registration; its data stay. False when there was none."""
-
-    # -- points ----------------------------------------------------------------
+class Points(abc.ABC):
+    """The points of one database: the part that each engine does in its own way."""
 
     @abc.abstractmethod
     def write(self, batches: Sequence[Batch]) -> Sequence[Optional[ServerError]]:
@@ -342,12 +227,6 @@ class Storage(Upkeep):
         Raises:
             StorageUnavailable: nothing of any batch was stored.
         """
-
-    @abc.abstractmethod
-    def series(
-        self, project_id: int, namespace: str, device_id: Optional[str], name: Optional[str]
-    ) -> Sequence[Series]:
-        """Return series in the order of device and name; None stands for all."""
 
     @abc.abstractmethod
     def points(self, series: Series, selection: Selection) -> Iterator[Point]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import pytest
-from live import ALL, Live, add_user, running
+from live import ALL, Live, add_user, running, user_token
 from shapes import METHODS, check_shape, routes
 
 from iobeam_server.api.access import Access, Resource
-from iobeam_server.tokens import ADMIN, READ, WRITE, TokenSigner
+from iobeam_server.rights.tokens import ADMIN, READ, WRITE, TokenSigner
 
 FOREIGN = "dev-2"  # the device of the device token; every request below is about dev-1
 TABLE = {"fields": ["time", "n"], "data": [[1, 1]]}
@@ -33,6 +33,7 @@ class Rule(NamedTuple):
 NAMESPACE = {"project_id": 1, "namespace_name": "new"}
 RULES = {
     "GET /": Rule(Access.PUBLIC, "/"),
+    "GET /v1": Rule(Access.PUBLIC, "/v1"),
     "GET /v1/ping": Rule(Access.PUBLIC, "/v1/ping"),
     "GET /v1/devices": Rule(Access.PROJECT, "/v1/devices?project_id=1", None, 403, None),
     "POST /v1/devices": Rule(
@@ -102,7 +103,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         for device in ("dev-1", FOREIGN):
             live.register(device)
             assert live.send(["time", "n"], [[1, 1]], device=device).status == 200
-        live.backend.store.create_project("two", 0)
+        live.backend.store.projects.create("two", 0)
         add_user(live, "ann", ALL)
         yield live
 
@@ -179,7 +180,7 @@ def test_without_a_good_token_every_guarded_route_answers_401(shared: Live, head
 
 
 def test_expired_foreign_and_forged_tokens_answer_401(shared: Live) -> None:
-    keys = shared.backend.store.signing_keys()
+    keys = shared.backend.store.keys.signing()
     past = TokenSigner(keys, lambda: time.time() - 100)
     other = TokenSigner([b"x" * 32])
     good = shared.token.rpartition(".")[0]
@@ -194,6 +195,18 @@ def test_expired_foreign_and_forged_tokens_answer_401(shared: Live) -> None:
             refused(ask(shared, name, token), 401, name)
 
 
+def test_what_needs_a_right_is_kept_by_no_cache(shared: Live) -> None:
+    for name, rule in RULES.items():
+        is_user, is_project = name in USER, name in PROJECT
+        tokens = [user_token(shared, 1)] if is_user else [shared.token] if is_project else [None]
+        for token in [*tokens, None]:
+            answer = ask(shared, name, token) if not name.startswith("DELETE") else None
+            if answer is not None and rule.access is not Access.PUBLIC:
+                seen = {key.lower(): value for key, value in answer.headers.items()}
+                assert seen.get("cache-control") == "no-store", (name, answer)
+    assert shared.call("GET", "/metrics").headers["Cache-Control"] == "no-store"
+
+
 def test_user_tokens_are_good_for_no_project_route(shared: Live) -> None:
     token = add_user(shared, "carl", ALL)
     for name in PROJECT:
@@ -201,7 +214,7 @@ def test_user_tokens_are_good_for_no_project_route(shared: Live) -> None:
 
 
 def test_project_tokens_are_good_for_no_user_route(shared: Live) -> None:
-    signer = TokenSigner(shared.backend.store.signing_keys())
+    signer = TokenSigner(shared.backend.store.keys.signing())
     for token in (shared.token, signer.issue(1, ALL, 60, user_id=1)[0]):
         for name in USER:
             refused(ask(shared, name, token), 403, name)
@@ -264,12 +277,12 @@ def test_routes_by_user_are_scoped_to_the_users_projects(shared: Live) -> None:
 
 
 def test_tokens_of_users_who_are_gone_or_changed_their_password(shared: Live) -> None:
-    signer = TokenSigner(shared.backend.store.signing_keys())
+    signer = TokenSigner(shared.backend.store.keys.signing())
     gone = signer.issue(0, 0, 60, user_id=999)[0]
     old = add_user(shared, "dora", ALL)
-    found = shared.backend.store.credentials("dora")
+    found = shared.backend.store.users.credentials("dora")
     assert found is not None
-    shared.backend.store.set_password(found[0].user_id, found[1], time.time())
+    shared.backend.store.users.set_password(found[0].user_id, found[1])
     for name in USER:
         for token in (gone, old):
             refused(ask(shared, name, token), 401, name)
@@ -279,7 +292,7 @@ def test_revoked_tokens_answer_401(tmp_path: Path) -> None:
     with running(tmp_path) as live:
         live.register("dev-1")
         token = live.make_token(READ | WRITE | ADMIN, device="dev-1")
-        live.backend.store.revoke(1, "dev-1", time.time())
+        live.backend.store.keys.revoke(1, "dev-1")
         for name in PROJECT:
             refused(ask(live, name, token), 401, name)
         assert live.call("GET", "/v1/devices").status == 200

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Optional
 import pytest
 from live import ALL, TIMEOUT_S, Live, add_user
 
-from iobeam_server.tokens import READ, WRITE, TokenSigner
+from iobeam_server.rights.tokens import READ, WRITE, TokenSigner
 
 EMBEDDED_LINE = 190  # of a header, what the CC3200 holds
 EMBEDDED_BODY = 256
@@ -94,7 +94,7 @@ def session(live: Live, token: Optional[str] = "") -> Iterator[Session]:
 
 def old_token(live: Live, age_s: float = 200) -> str:
     """Return a token that has expired."""
-    signer = TokenSigner(live.backend.store.signing_keys(), lambda: time.time() - age_s)
+    signer = TokenSigner(live.backend.store.keys.signing(), lambda: time.time() - age_s)
     return signer.issue(1, READ | WRITE, 100)[0]
 
 

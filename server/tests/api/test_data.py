@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import Live, running
 
-from iobeam_server.tokens import READ, WRITE
+from iobeam_server.rights.tokens import READ, WRITE
 
 
 @pytest.fixture(scope="module", params=ENGINES)

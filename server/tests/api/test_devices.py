@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from live import Live
 
-from iobeam_server.tokens import READ, WRITE
+from iobeam_server.rights.tokens import READ, WRITE
 
 
 def register(live: Live, **body: Any) -> Any:

@@ -23,7 +23,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 def test_methods_that_are_not_there(shared: Live) -> None:
     for template, resource in routes(shared):
         for method in (*METHODS, "HEAD", "TRACE", "PROPFIND", "WEBSOCKET", "FOO"):
-            if method in resource.access:
+            if method in resource.access or (method == "HEAD" and "GET" in resource.access):
                 continue
             answer = shared.call(method, concrete(template))
             assert answer.status == 405, (method, template)
@@ -31,7 +31,8 @@ def test_methods_that_are_not_there(shared: Live) -> None:
                 check_shape(answer)
 
 
-UNKNOWN = ["/x", "/v1", "/v2/ping", "/v1/imports/x", "/v1/exports", "/%00", "/v1/%ff", "//x", "/.."]
+UNKNOWN = ["/x", "/v1x", "/v2/ping", "/v1/imports/x", "/v1/exports", "/%00", "/v1/%ff"]
+UNKNOWN += ["//x", "/.."]
 
 
 @pytest.mark.parametrize("path", [*UNKNOWN, "/v1/devices/a/b"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from live import Live, running
 
-from iobeam_server.tokens import READ, WRITE
+from iobeam_server.rights.tokens import READ, WRITE
 
 FIELDS = ["time", "n", "flag", "text"]
 ROWS = [[1_000 * i + 7, i, i % 2 == 0, f"t{i}"] for i in range(5)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from live import Live, running
 
-from iobeam_server.tokens import READ, WRITE
+from iobeam_server.rights.tokens import READ, WRITE
 
 T = 1_700_000_000_000_000
 

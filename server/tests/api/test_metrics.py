@@ -10,7 +10,7 @@ from live import ALL, Live, received, running
 from shapes import check_shape
 
 from iobeam_server.errors import StorageUnavailable
-from iobeam_server.tokens import READ, WRITE
+from iobeam_server.rights.tokens import READ, WRITE
 from iobeam_server.writer import Writer
 
 
@@ -85,19 +85,42 @@ def test_a_defect_is_counted_too(live: Live, monkeypatch: pytest.MonkeyPatch) ->
     def fail(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(live.backend.store, "devices", fail)
+    monkeypatch.setattr(live.backend.store.devices, "page", fail)
     live.call("GET", "/v1/devices")
     counted = shown(live)
     assert counted['iobeam_requests_total{method="GET",route="/v1/devices",status="500"}'] == 1
 
 
-@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "Via"])
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"]
+)
 def test_on_loopback_all_may_read_but_not_through_a_proxy(live: Live, header: str) -> None:
     assert live.call("GET", "/metrics", token=None).status == 200
     refused = live.call("GET", "/metrics", token=None, headers={header: "x"})
     assert refused.status == 401
     check_shape(refused)
     assert live.call("GET", "/metrics", headers={header: "x"}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("localhost", True), ("LOCALHOST:4620", True), ("127.0.0.1", True), ("127.0.0.1:80", True),
+        ("[::1]", True), ("[::1]:4620", True),
+        ("evil.example", False), ("evil.example:4620", False), ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False), ("evil.example@127.0.0.1", False), ("::1", False),
+        ("localhost:", False), ("localhost:4620x", False), ("127.0.0.2", False), ("", False),
+        ("localhost, evil.example", False),
+    ],
+)  # fmt: skip
+def test_on_loopback_only_names_that_mean_this_machine(
+    live: Live, host: str, is_ours: bool
+) -> None:
+    """A page may give its own name this machine's address, and would then read the answer."""
+    answer = live.call("GET", "/metrics", token=None, headers={"Host": host})
+    assert answer.status == (200 if is_ours else 401) or (answer.status == 400 and not is_ours)
+    with_token = live.call("GET", "/metrics", headers={"Host": host})
+    assert with_token.status == (answer.status if answer.status == 400 else 200)
 
 
 def test_elsewhere_it_takes_a_project_token_with_admin(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from live import Answer, Live
 
-from iobeam_server.tokens import READ, WRITE
+from iobeam_server.rights.tokens import READ, WRITE
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000")
 
@@ -151,7 +151,7 @@ def test_unknown_namespaces(live: Live, number: Any) -> None:
 
 
 def test_namespaces_of_another_project_are_not_there(live: Live) -> None:
-    live.backend.store.create_project("two", 0)
+    live.backend.store.projects.create("two", 0)
     other = live.make_token(project=2)
     number = create(live).json["namespace_id"]
     assert live.call("GET", f"/v1/namespaces/{number}", token=other).status == 404

@@ -103,13 +103,16 @@ def test_what_is_demanded_follows_from_the_access_rule(described: Any) -> None:
     assert set(imports) == expected
 
 
+OWN_READERS = {"queries.time_format": "timefmt", "queries.output": "output"}
+
+
 def read_parameters(path: Path) -> set[str]:
     """The names of query parameters that a module asks `queries` for."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("queries."):
-            if ast.unparse(node.func) == "queries.time_format":
-                found.add("timefmt")
+            if ast.unparse(node.func) in OWN_READERS:
+                found.add(OWN_READERS[ast.unparse(node.func)])
             elif len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
                 found.add(node.args[1].value)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from live import ALL, Answer, Live, add_user
 
-from iobeam_server.tokens import ADMIN, READ, WRITE, TokenSigner
+from iobeam_server.rights.tokens import ADMIN, READ, WRITE, TokenSigner
 
 
 def patch(live: Live, user_id: int, token: str, **flags: bool) -> Answer:
@@ -87,7 +87,7 @@ def test_permissions_are_added_changed_removed(live: Live) -> None:
 
 @pytest.mark.parametrize("project", ["2", "99", str(10**17)])
 def test_projects_of_others_look_like_those_that_are_not_there(live: Live, project: str) -> None:
-    live.backend.store.create_project("two", 0)
+    live.backend.store.projects.create("two", 0)
     ann = add_user(live, "ann", ALL)
     answer = live.call("GET", f"/v1/projects/{project}", token=ann)
     assert (answer.status, answer.error["code"]) == (403, 5)
@@ -122,7 +122,7 @@ def test_what_a_project_token_permits(live: Live, has: int, query: str, granted:
     assert (found["read"], found["write"], found["admin"]) == (
         bool(granted & READ), bool(granted & WRITE), bool(granted & ADMIN),
     )  # fmt: skip
-    claims = TokenSigner(live.backend.store.signing_keys()).verify(found["token"])
+    claims = TokenSigner(live.backend.store.keys.signing()).verify(found["token"])
     assert (claims.pms, claims.pid, claims.uid) == (granted, 1, found["user_id"])
 
 
@@ -132,7 +132,7 @@ def test_life_device_and_refresh_of_a_project_token(live: Live) -> None:
     def ask(query: str) -> Answer:
         return live.call("GET", f"/v1/tokens/project?project_id=1&{query}", token=ann)
 
-    signer = TokenSigner(live.backend.store.signing_keys())
+    signer = TokenSigner(live.backend.store.keys.signing())
     for text, life in (("2w", 14 * 86_400), ("90m", 5_400), ("10s", 10)):
         assert signer.verify(ask(f"duration={text}").json["token"]).dur == life
     found = ask("device_id=dev-1&refreshable=False").json

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from live import ALL
 
 from iobeam_server.app import create_app
-from iobeam_server.backend import first_project, issue_token
+from iobeam_server.backend import first_project
 from iobeam_server.config import Config
+from iobeam_server.rights.keyring import issue_token
 from iobeam_server.storage.base import Device
-from iobeam_server.storage.sqlite import SqliteStorage
+from iobeam_server.storage.sqlite.store import SqliteStorage
 from iobeam_server.writer import Writer
 
 JSON = st.recursive(
@@ -102,7 +103,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     store = SqliteStorage(str(Path(tmp_path_factory.mktemp("p"), "p.db")))
     config = Config()
     first_project(store, config)
-    store.register_device(Device(1, "dev-1", "dev-1", None, 0), named=True)
+    store.devices.register(Device(1, "dev-1", "dev-1", None, 0), named=True)
     writer = Writer(store, config.group_values, config.high_water_values)
     app = create_app(store, writer, config)
     yield Client(app, issue_token(store, 1, ALL, 600, None, True))

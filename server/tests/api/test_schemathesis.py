@@ -87,7 +87,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with running(Path(tmp_path_factory.mktemp("schema"))) as live:
         live.register("dev-1")
         assert live.send(["time", "a", "b", "c"], [[1, 1.5, "x", True], [2, 2, "", None]])
-        live.backend.store.add_invite(digest_of("the-invite"), 2**40)
+        live.backend.store.users.add_invite(digest_of("the-invite"), 2**40)
         live.user_token = add_user(live, "ann", ALL)  # type: ignore[attr-defined]
         yield live
 

@@ -11,11 +11,11 @@ from live import TIMEOUT_S, Live
 
 from iobeam_server.backend import Backend
 from iobeam_server.config import Config
-from iobeam_server.tokens import READ, WRITE, TokenSigner
+from iobeam_server.rights.tokens import READ, WRITE, TokenSigner
 
 
 def signer(live: Live, age_s: float = 0) -> TokenSigner:
-    return TokenSigner(live.backend.store.signing_keys(), lambda: time.time() - age_s)
+    return TokenSigner(live.backend.store.keys.signing(), lambda: time.time() - age_s)
 
 
 def assert_signed_out(visit: Any) -> None:
@@ -83,7 +83,7 @@ def test_token_revoked_meanwhile_leads_back_to_the_form(visit: Any, live: Live) 
     live.send(["time", "load"], [[int(time.time() * 1e6), 1]])
     visit.sign_in()
     visit.wait_for("#caption", "1 point")
-    live.backend.store.revoke(1, None, time.time() + 1)
+    live.backend.store.keys.revoke(1, None)
     visit.wait_for("#token-error", "revoked")
     assert_signed_out(visit)
     assert "load" not in visit.page.text_content("#series")

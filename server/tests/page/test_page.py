@@ -6,6 +6,7 @@ import re
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from live import Live
@@ -75,6 +76,25 @@ def test_chart_follows_new_data_by_asking_for_what_is_newer(visit: Any, live: Li
     visit.wait_for("#series .value", "1000.5")
 
 
+def test_point_of_another_day_neither_stretches_nor_stops_the_last_hour(
+    visit: Any, live: Live
+) -> None:
+    """One point three days ahead was the newest for three days: nothing after it was asked for."""
+    now = now_us()
+    live.send(["time", "load"], [*rows(50), [now + 3 * 86_400 * S, 9_999], [5, 8_888]])
+    visit.sign_in()
+    visit.wait_for("#caption", "50 points")
+    live.send(["time", "load"], [[now_us(), 1_000.5]])
+    visit.wait_for("#caption", "51 points")
+    shown = visit.page.get_attribute("#chart", "aria-label")
+    assert "Last 1000.5" in shown
+    assert "9999" not in shown
+    asked = parse_qs(urlsplit(visit.asked("load?")[0]).query)
+    assert int(asked["to"][0]) - int(asked["from"][0]) < 3_610_000
+    visit.page.select_option("#range", "all")
+    visit.wait_for("#caption", "53 points")
+
+
 def test_nothing_is_asked_while_hidden_and_at_once_when_seen_again(visit: Any, live: Live) -> None:
     live.send(["time", "load"], rows(5))
     visit.page.clock.install()
@@ -90,7 +110,8 @@ def test_nothing_is_asked_while_hidden_and_at_once_when_seen_again(visit: Any, l
     visit.page.clock.run_for(600_000)
     assert len(visit.requests) == before
     live.send(["time", "load"], [[now_us() + S, 1]])
-    with visit.page.expect_request("**/v1/exports/1/dev-1/load?*", timeout=1_000):
+    # no timer can bring it: the clock stands
+    with visit.page.expect_request("**/v1/exports/1/dev-1/load?*"):
         visit.page.evaluate(f"window.isHidden = false; {hide}")
     visit.wait_for("#caption", "6 points")
 

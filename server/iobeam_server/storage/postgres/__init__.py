@@ -1,0 +1,1 @@
+"""PostgreSQL: one database. What is this engine's own; imports the catalogue and `storage.base`."""

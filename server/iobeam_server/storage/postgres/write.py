@@ -1,0 +1,215 @@
+"""Upserts of the PostgreSQL engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Optional
+
+from iobeam_server.errors import ServerError, UnknownDevice
+from iobeam_server.rules.points import Column, Kind, Value, settle
+from iobeam_server.storage.base import Batch
+from iobeam_server.storage.catalog import devices
+from iobeam_server.storage.catalog.remembered import Remembered
+from iobeam_server.storage.postgres.sql import CATALOG_LOCK, Connection, PostgresSql
+
+# made once per connection: a table made per transaction would bloat the system catalogs
+INCOMING = (
+    "CREATE TEMPORARY TABLE incoming (series_id bigint, time bigint, int_value bigint,"
+    " real_value double precision, text_value text) ON COMMIT DELETE ROWS"
+)
+_COPY = "COPY incoming FROM STDIN (FORMAT BINARY)"
+_TYPES = ("int8", "int8", "int8", "float8", "text")
+_UPSERT = (
+    "INSERT INTO points (series_id, time, int_value, real_value, text_value)"
+    " SELECT * FROM incoming ORDER BY series_id, time"
+    " ON CONFLICT (series_id, time) DO UPDATE SET int_value = excluded.int_value,"
+    " real_value = excluded.real_value, text_value = excluded.text_value"
+)
+
+_Key = tuple[int, int]  # series, time
+_Points = dict[_Key, tuple[Value, Kind]]
+
+
+class BatchWriter:
+    """Writes batches in the caller's transaction; remembers the ids it has looked up.
+
+    What it remembers holds while `iobeam_schema.catalog` stands still: whoever
+    deletes a device or a series, in any process, moves it on under the exclusive
+    lock, and a transaction that writes holds the shared one. Not safe for
+    threads: the owner locks.
+    """
+
+    def __init__(self) -> None:
+        self._catalog = -1
+        self._known = Remembered()
+        self._has_savepoint = False
+
+    def forget(self) -> None:
+        """Drop everything remembered."""
+        self._known.forget()
+
+    def write(
+        self, connection: Connection, batches: Sequence[Batch]
+    ) -> list[Optional[ServerError]]:
+        """Write every batch that can be; what is refused leaves no trace.
+
+        Series, types and registrations of a batch are settled in a savepoint of its own;
+        the points of all go in by one upsert, folded (the last value of a key wins) and
+        sorted, so that two processes lock rows in the same order.
+        """
+        self._look_at_catalog(connection)
+        results: list[Optional[ServerError]] = []
+        points: _Points = {}
+        for batch in batches:
+            try:
+                found = self._settle(connection, batch)
+            except ServerError as error:
+                if self._has_savepoint:
+                    self.forget()  # ids made inside the savepoint go with it
+                    connection.execute("ROLLBACK TO SAVEPOINT batch")
+                results.append(error)
+            else:
+                points.update(found)
+                results.append(None)
+            if self._has_savepoint:
+                connection.execute("RELEASE SAVEPOINT batch")
+                self._has_savepoint = False
+        if points:
+            self._upsert(connection, points)
+        return results
+
+    def _look_at_catalog(self, connection: Connection) -> None:
+        # two statements in one message: the second has a snapshot taken under the lock
+        self._has_savepoint = False
+        cursor = connection.execute(
+            f"SELECT pg_advisory_xact_lock_shared({CATALOG_LOCK});"
+            "SELECT catalog FROM iobeam_schema",
+            prepare=False,
+        )
+        cursor.nextset()
+        (catalog,) = cursor.fetchone() or (0,)
+        if catalog != self._catalog or self._known.is_full:
+            self.forget()
+            self._catalog = catalog
+
+    def _upsert(self, connection: Connection, points: _Points) -> None:
+        with connection.cursor() as cursor:
+            with cursor.copy(_COPY) as copy:
+                copy.set_types(_TYPES)
+                for key in sorted(points):
+                    value, kind = points[key]
+                    if kind is Kind.TEXT:
+                        copy.write_row((*key, None, None, value))
+                    elif type(value) is float:
+                        copy.write_row((*key, None, value, None))
+                    else:
+                        copy.write_row((*key, int(value), None, None))
+            cursor.execute(_UPSERT)
+
+    def _savepoint(self, connection: Connection) -> None:
+        """Begin the batch's savepoint, once; a batch that makes nothing new needs none."""
+        if not self._has_savepoint:
+            connection.execute("SAVEPOINT batch")
+            self._has_savepoint = True
+
+    def _settle(self, connection: Connection, batch: Batch) -> _Points:
+        """Return the points of a batch under the keys of their series."""
+        sql = PostgresSql(connection)
+        namespace_id = self._known.namespace(sql, batch.project_id, batch.namespace)
+        if batch.must_exist:
+            for part in batch.parts:
+                self._need_device(sql, batch.project_id, part.device_id or "", batch.register)
+        points: _Points = {}
+        for part in batch.parts:
+            fields = self._settle_fields(connection, namespace_id, part.columns)
+            ids = self._series_ids(
+                connection, namespace_id, part.device_id or "", [f for f, _ in fields.values()]
+            )
+            for column in part.columns:
+                field_id, kind = fields[column.name]
+                series_id = ids[field_id]
+                for moment, value in zip(column.times, column.values):
+                    points[series_id, moment] = (value, kind)
+        return points
+
+    def _need_device(
+        self, sql: PostgresSql, project_id: int, device_id: str, register: bool
+    ) -> None:
+        if not self._known.is_registered(sql, project_id, device_id):
+            if not register:
+                raise UnknownDevice.named(device_id)
+            self._savepoint(sql.connection)
+            devices.ensure(sql, project_id, device_id)
+
+    def _settle_fields(
+        self, connection: Connection, namespace_id: int, columns: Sequence[Column]
+    ) -> dict[str, tuple[int, Kind]]:
+        """Return id and kind of every field, creating those that are new.
+
+        Another process may settle the same field meanwhile: insert or do nothing,
+        then read what stands there and judge by it.
+        """
+        names = [column.name for column in columns]
+        self._read_fields(connection, namespace_id, names)
+        known = self._kinds(namespace_id, names)
+        kinds = settle(columns, known)
+        new = sorted(name for name in kinds if name not in known)
+        if new:
+            self._savepoint(connection)
+            connection.execute(
+                "UPDATE namespaces SET last_modified = %s WHERE namespace_id = %s",
+                (int(time.time()), namespace_id),
+            )
+            connection.execute(
+                "INSERT INTO fields (namespace_id, field_name, kind)"
+                " SELECT %s, * FROM unnest(%s::text[], %s::smallint[]) ON CONFLICT DO NOTHING",
+                (namespace_id, new, [int(kinds[name]) for name in new]),
+            )
+            self._read_fields(connection, namespace_id, new)
+            settle(columns, self._kinds(namespace_id, kinds))
+        return {name: self._known.fields[namespace_id, name] for name in kinds}
+
+    def _kinds(self, namespace_id: int, names: Iterable[str]) -> dict[str, Kind]:
+        fields = self._known.fields
+        return {n: fields[namespace_id, n][1] for n in names if (namespace_id, n) in fields}
+
+    def _read_fields(self, connection: Connection, namespace_id: int, names: list[str]) -> None:
+        missing = [name for name in names if (namespace_id, name) not in self._known.fields]
+        if missing:
+            rows = connection.execute(
+                "SELECT field_name, field_id, kind FROM fields"
+                " WHERE namespace_id = %s AND field_name = ANY(%s)",
+                (namespace_id, missing),
+            )
+            for name, field_id, kind in rows:
+                self._known.fields[namespace_id, name] = (field_id, Kind(kind))
+
+    def _series_ids(
+        self, connection: Connection, namespace_id: int, device_id: str, fields: list[int]
+    ) -> dict[int, int]:
+        """Return the series of each field, creating those that are new."""
+        self._read_series(connection, namespace_id, device_id, fields)
+        new = sorted(f for f in fields if (namespace_id, device_id, f) not in self._known.series)
+        if new:
+            self._savepoint(connection)
+            connection.execute(
+                "INSERT INTO series (namespace_id, device_id, field_id)"
+                " SELECT %s, %s, * FROM unnest(%s::bigint[]) ON CONFLICT DO NOTHING",
+                (namespace_id, device_id, new),
+            )
+            self._read_series(connection, namespace_id, device_id, new)
+        return {field: self._known.series[namespace_id, device_id, field] for field in fields}
+
+    def _read_series(
+        self, connection: Connection, namespace_id: int, device_id: str, fields: list[int]
+    ) -> None:
+        missing = [f for f in fields if (namespace_id, device_id, f) not in self._known.series]
+        if missing:
+            rows = connection.execute(
+                "SELECT field_id, series_id FROM series"
+                " WHERE namespace_id = %s AND device_id = %s AND field_id = ANY(%s)",
+                (namespace_id, device_id, missing),
+            )
+            for field_id, series_id in rows:
+                self._known.series[namespace_id, device_id, field_id] = series_id

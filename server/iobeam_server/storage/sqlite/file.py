@@ -1,0 +1,77 @@
+"""Whether the database file is still the one that its path leads to."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Optional
+
+from iobeam_server.errors import StorageAway
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5  # readers look at the path once in so many seconds; who writes, each time: 2 us
+RETRY_AFTER_S = 5
+
+_Identity = tuple[int, int]  # device, inode
+
+
+class OpenedFile:
+    """A file that is open for as long as the server runs.
+
+    One that is removed or replaced meanwhile takes what is written, and holds it until it is
+    closed: all of it would be answered with success, and gone afterwards.
+
+    Args:
+        path: of the database; beside it lies the log of SQLite, which holds what is not yet in it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._paths = [path, f"{path}-wal"]
+        self._opened = [_identity(path) for path in self._paths]
+        self._lock = threading.Lock()
+        self._looked = time.monotonic()
+        self._lost: Optional[str] = None
+
+    def check(self, now: bool = False) -> None:
+        """Raise StorageAway where it is not the file that was opened.
+
+        Args:
+            now: look; else what was seen half a second ago is good enough.
+        """
+        if now or time.monotonic() > self._looked + LOOK_S:
+            self._look()
+        lost = self._lost
+        if lost is not None:
+            raise StorageAway(lost, retry_after_s=RETRY_AFTER_S)
+
+    def _look(self) -> None:
+        found = next(
+            (
+                path
+                for path, opened in zip(self._paths, self._opened)
+                if opened is not None and _identity(path) != opened
+            ),
+            None,
+        )
+        self._looked = time.monotonic()
+        if (found is None) is (self._lost is None):
+            return
+        with self._lock:
+            if found is not None and self._lost is None:
+                what = "has been replaced" if os.path.exists(found) else "is gone"
+                self._lost = f"the database file {found} {what} since it was opened"
+                log.error("%s; put it back, or restart: requests get 503 until then", self._lost)
+            elif found is None and self._lost is not None:
+                self._lost = None
+                log.warning("the database file %s is back", self._paths[0])
+
+
+def _identity(path: str) -> Optional[_Identity]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
