@@ -20,9 +20,11 @@ def main():
             ", ".join(sorted(unknown)), ", ".join(figures.GROUPS)))
     lines = [line for line in figures.LINES
              if not arguments.names or line.group in arguments.names]
+    if arguments.before is not None:
+        lines = figures.linesBefore()
     lines = _withPython27(lines, arguments)
     measurements = figures.measurementsFor(lines)
-    made, failures = _environments(arguments.python27, measurements)
+    made, failures = _environments(arguments, measurements)
     measurements = [each for each in measurements
                     if each.environment not in failures]
     rounds = arguments.rounds or (1 if arguments.quick else 5)
@@ -61,6 +63,9 @@ def _parser():
                         "the table shows their medians; 5 if not given")
     parser.add_argument("--python27", metavar="PATH", help=
                         "a Python 2.7, if it is not on PATH")
+    parser.add_argument("--before", metavar="FOLDER", help=
+                        "an earlier checkout to be held against, and nothing "
+                        "else: no change may make a figure worse by over 2 %%")
     return parser
 
 
@@ -78,9 +83,9 @@ def _withPython27(lines, arguments):
     return [line for line in lines if line.group != "py27"]
 
 
-def _environments(python27, measurements):
+def _environments(arguments, measurements):
     """Make what is needed: (Environments, name to what went wrong)."""
-    made = environments.Environments(python27)
+    made = environments.Environments(arguments.python27, arguments.before)
     failures = {}
     for name in dict.fromkeys(each.environment for each in measurements):
         try:

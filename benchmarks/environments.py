@@ -15,8 +15,10 @@ _HOME = os.path.join(ROOT, ".venv")
 _OLD = ["--no-deps iobeam==0.11.0", "requests pyjwt<2.12"]
 _CONTENTS = {
     "ours": ["requests pyjwt"],
+    "before": ["requests pyjwt"],
     "orjson": ["requests pyjwt orjson"],
     "0.11.0": _OLD,
+    "pandas": ["requests pyjwt pandas"],
     "influx": ["influxdb-client"],
     "questdb": ["questdb"],
     "py27-ours": ["requests pyjwt enum34"],
@@ -30,10 +32,12 @@ class Environments:
 
     Args:
         python27 (str or None): the interpreter to use for 2.7.
+        before (str or None): an earlier checkout.
     """
 
-    def __init__(self, python27=None):
+    def __init__(self, python27=None, before=None):
         self._python27 = python27
+        self._before = before
         self._made = {}
 
     def python(self, name):
@@ -44,7 +48,7 @@ class Environments:
         """
         if name not in self._made:
             base = self._python27 if name.startswith("py27-") else None
-            self._made[name] = _make(name, _CONTENTS[name], base)
+            self._made[name] = make(name, _CONTENTS[name], base)
         return self._made[name]
 
     def variables(self, name):
@@ -52,12 +56,24 @@ class Environments:
         found = dict((key, value) for key, value in os.environ.items()
                      if not key.startswith(("PYTHON", "IOBEAM_"))
                      and not key.lower().endswith("_proxy"))
-        if name in ("ours", "orjson", "py27-ours"):
+        if name in ("ours", "orjson", "pandas", "py27-ours"):
             found["PYTHONPATH"] = ROOT
+        elif name == "before":
+            found["PYTHONPATH"] = self._before
         return found
 
 
-def _make(name, contents, base):
+def make(name, contents, base):
+    """Return the Python of an environment by that name; make it unless it is as wanted.
+
+    Args:
+        name (str): of the folder.
+        contents (list of str): what each call of pip gets.
+        base (str or None): the interpreter, if not this one.
+
+    Raises:
+        subprocess.CalledProcessError: a command failed.
+    """
     folder = os.path.join(_HOME, "bench-" + name)
     python = _pythonIn(folder)
     made = os.path.join(folder, "made")
@@ -71,7 +87,7 @@ def _make(name, contents, base):
     if base is None:
         _run(sys.executable, "-m", "venv", folder)
     else:
-        virtualenv = _make("virtualenv", [_VIRTUALENV], None)
+        virtualenv = make("virtualenv", [_VIRTUALENV], None)
         _run(virtualenv, "-m", "virtualenv", "--quiet", "--python", base,
              folder)
     for packages in contents:

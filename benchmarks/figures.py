@@ -27,25 +27,35 @@ SIZES = {
     "singles": (2000, 200),
     "million": (1000000, 50000),
     "one": (1, 1),
+    "year": (525600, 20000),  # of minutes
+    "points": (400000, 20000),
 }
 
 LABELS = {
     "ours": "iobeam", "orjson": "iobeam + orjson", "0.11.0": "0.11.0",
     "floor": "json + requests", "influx": "influxdb-client",
     "questdb": "questdb (Rust)", "py27-ours": "iobeam", "py27-floor":
-    "json + requests", "py27-0.11.0": "0.11.0",
+    "json + requests", "py27-0.11.0": "0.11.0", "before": "before", "frames": "iobeam", "loop":
+    "a loop of add()", "pivot": "pandas alone",
+    "tables": "iobeam", "csv": "csv.reader and addRows()",
 }
 
 _WORKERS = {
     "ours": ("ours", "on_iobeam"),
     "orjson": ("orjson", "on_iobeam"),
     "0.11.0": ("0.11.0", "on_iobeam"),
+    "before": ("before", "on_iobeam"),
     "floor": ("ours", "on_requests"),
     "influx": ("influx", "on_influxdb"),
     "questdb": ("questdb", "on_questdb"),
     "py27-ours": ("py27-ours", "on_iobeam"),
     "py27-0.11.0": ("py27-0.11.0", "on_iobeam"),
     "py27-floor": ("py27-ours", "on_requests"),
+    "frames": ("pandas", "on_pandas"),
+    "loop": ("pandas", "on_pandas"),
+    "pivot": ("pandas", "on_pandas"),
+    "tables": ("ours", "on_tables"),
+    "csv": ("ours", "on_tables"),
 }
 
 # Whole programs; {url} and {token} are filled in.
@@ -140,6 +150,16 @@ def _lines():
     line("scale", "CPU per row, 1 000 000 rows, over 10 000 at a time",
          _work("ours", "bulk", size="million"), _work("ours", "tens"), "cpu",
          "us", "<= 1.1")
+    line("frames", "addDataFrame, 3 columns, times with a zone",
+         _work("frames", "addDataFrame", size="year"),
+         _work("loop", "addLoop", size="year"), "cpu", "us", "<= 0.5")
+    line("frames", "toDataFrame, per point",
+         _work("frames", "toDataFrame", size="points"),
+         _work("pivot", "pivot", size="points"), "cpu", "us", "<= 1.2")
+    for times, suffix in (("seconds", "Sec"), ("ISO times", "Iso")):
+        line("tables", "iobeam send of a file with " + times,
+             _work("tables", "send" + suffix), _work("csv", "loop" + suffix),
+             "cpu", "us", "<= 2")
     for figure, work, field, unit, target in (
             ("rows per second", bulk, "wall", "rows/s", ">= 2.7"),
             ("CPU per row", bulk, "cpu", "us", None),
@@ -153,6 +173,25 @@ def _lines():
 
 LINES = _lines()
 GROUPS = list(dict.fromkeys(line.group for line in LINES))
+
+
+def linesBefore():
+    """The lines that hold this checkout against an earlier one."""
+    def line(group, figure, work, field, unit, size="bulk"):
+        return Line(group, figure, _work("ours", work, size=size),
+                    _work("before", work, size=size), field, unit, "<= 1.02",
+                    False)
+
+    return [
+        line("before", "add(), full rows", "bulk", "add", "us"),
+        line("before", "add(), rows with gaps", "gaps", "add", "us"),
+        line("before", "CPU per row", "bulk", "cpu", "us"),
+        line("before", "CPU of one row per send()", "singles", "cpu", "us",
+             "singles"),
+        line("before", "memory per buffered row", "memory", "bytes", "bytes"),
+        line("before", "CPU per row, flush() every 1000 rows, then send()",
+             "flushes", "cpu", "us"),
+    ]
 
 
 def measurementsFor(lines):

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import warnings
 
-from iobeam_server.backend import issue_token
+from iobeam_server.rights.keyring import issue_token
 from iobeam_server.config import Config
 from iobeam_server.storage import open_storage
 from iobeam_server.storage.base import Device
@@ -97,8 +97,8 @@ def opened(names, folder):
 def prepare(url):
     """Make schema, project 1 and the clients' devices; return a token for all of it."""
     with contextlib.closing(open_storage(url, Config())) as store:
-        store.create_first_project("bench", 0)
+        store.projects.create_first("bench", 0)
         for number in range(CLIENTS):
             name = "bench-{}".format(number)
-            store.register_device(Device(1, name, name, None, 0), named=True)
+            store.devices.register(Device(1, name, name, None, 0), named=True)
         return issue_token(store, 1, 7, 86400, None, True)

@@ -60,10 +60,10 @@ def started(*command, **options):
 
 
 @contextlib.contextmanager
-def backend(url):
+def backend(url, *options, python=sys.executable):
     """Serve a database in a process of its own: (child, port)."""
-    with started(sys.executable, "-m", "iobeam_server", "serve", "--database", url,
-                 "--port", "0", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    with started(python, "-m", "iobeam_server", "serve", "--database", url,
+                 "--port", "0", *options, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                  universal_newlines=True) as child:
         found = re.search(r"127\.0\.0\.1:(\d+)", child.stdout.readline())
         if not found:

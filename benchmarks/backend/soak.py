@@ -61,7 +61,7 @@ def _problems(url, result, memory):
     with contextlib.closing(open_storage(url, Config())) as store:
         for device, rows in sorted(result["stored"].items()):
             for at, field in enumerate(load.FIELDS):
-                series = store.series(1, INPUT, device, field)
+                series = store.series.find(1, INPUT, device, field)
                 number = 0
                 for number, point in enumerate(
                         store.points(series[0], Selection()) if series else (), 1):
