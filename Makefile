@@ -1,27 +1,39 @@
 # An index over plain commands; needs Python 3 and make. Everything installed goes to .venv.
 PYTHON ?= python3
 JOBS ?= 2
+# of test-all, side by side: half of the time they wait for time-outs
+ENVIRONMENTS ?= 3
 BIN := .venv/bin
 # The backend needs 3.9; the client does not.
 MODERN = $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 9))'
-
-.PHONY: help demo test test-all bench lint types docs api-docs clean
+# What an installation is judged by: where it changed, it is made anew.
+DEFINED_BY = setup.py setup.cfg pyproject.toml server/pyproject.toml server/hatch_build.py
+.PHONY: help demo test test-all bench lint types docs api-docs site clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/ready ## start a backend, send this machine's readings, show what was stored
+demo: | .venv/made ## start a backend, send this machine's readings, show what was stored
 	@$(MODERN) || { echo "make demo: the backend needs Python 3.9 or later; try make clean demo PYTHON=python3.x"; exit 1; }
-	$(BIN)/iobeam-server demo
+	@$(MAKE) -s --no-print-directory .venv/installed
+	@echo "make: running $(BIN)/iobeam-server demo"
+	@$(BIN)/iobeam-server demo
+	@echo
+	@echo "The commands are in $(CURDIR)/$(BIN). For a backend of your own:"
+	@echo
+	@echo "    . .venv/bin/activate           # puts iobeam and iobeam-server on this shell's path"
+	@echo "    iobeam-server serve            # runs until Ctrl-C; prints the lines to paste elsewhere"
+	@echo "    iobeam-server demo --keep      # or the demo again, with its page left to look at"
 
 test: .venv/ready ## all tests on this Python
-	$(BIN)/python -m unittest discover
-	@if $(MODERN); then cd server && ../$(BIN)/python -m pytest; \
+	@echo "make test: some 4 minutes on two idle cores, the first of them for the client"
+	$(BIN)/python tests/guard.py -m tests -j $(JOBS)
+	@if $(MODERN); then cd server && IOBEAM_ATTACK_SLACK=$(JOBS) ../$(BIN)/python ../tests/guard.py -m pytest -n $(JOBS) --dist worksteal; \
 	else echo "make test: left out the tests of the backend (server/), which needs Python 3.9 or later"; fi
 
 test-all: .venv/tox/ready .venv/ready ## all tests on every Python found, oldest and newest dependencies, lint, types
 	rm -rf build .tox/client && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir .tox/client .
-	PATH="$$PATH$$(sh .ci/interpreters)" .venv/tox/bin/tox -p $(JOBS) --parallel-live --parallel-no-spinner --installpkg .tox/client/*.whl
+	PATH="$$PATH$$(sh .ci/interpreters)" .venv/tox/bin/python tests/guard.py -m tox -p $(ENVIRONMENTS) --parallel-live --parallel-no-spinner --installpkg .tox/client/*.whl
 
 bench: .venv/ready ## measure the client and the backend
 	$(BIN)/python -m benchmarks
@@ -39,22 +51,34 @@ docs: .venv/ready ## run the snippets in the documentation
 api-docs: .venv/ready ## write docs/api.md anew from the server
 	$(BIN)/python docs/make_api.py
 
+site: .venv/tox/ready ## make the documentation's pages, in site/, and see that no link is dead
+	.venv/tox/bin/tox -q -e docs
+	@echo "make site: open $(CURDIR)/site/index.html"
+
 clean: ## remove what the other targets made
-	rm -rf .venv .tox build dist *.egg-info server/build server/dist .mypy_cache .ruff_cache .pytest_cache server/.pytest_cache
+	rm -rf .venv .tox site build dist *.egg-info server/build server/dist server/iobeam_server/page/uplot .mypy_cache .ruff_cache .pytest_cache server/.pytest_cache
 	find iobeam tests server examples -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 6))' || { echo "make: $(PYTHON) has to be Python 3.6 or later; try make PYTHON=python3.x"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot make environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "make: making an environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@# 22 installs in place what has no setup.py; a newer one is not worth its seconds
+	@$(BIN)/python -c 'import pip, sys; sys.exit(int(pip.__version__.split(".")[0]) < 22)' \
+		|| { echo "make: its pip is old, getting a newer one"; $(BIN)/python tests/installing.py --upgrade pip; }
 	@touch $@
 
-# The backend first: it brings a copy of the client, which the editable one then replaces.
-.venv/ready: setup.py setup.cfg server/pyproject.toml server/hatch_build.py | .venv/made
-	if $(MODERN); then $(BIN)/python -m pip install -qq -e './server[test]'; fi
-	$(BIN)/python -m pip install -qq -e '.[test]'
+# In place, so that it is always these files that run.
+.venv/installed: $(DEFINED_BY) | .venv/made
+	@echo "make: installing the client and the backend, some 20 MB"
+	@$(BIN)/python tests/installing.py -e . $$(if $(MODERN); then echo -e ./server; fi)
 	@touch $@
+
+.venv/ready: $(DEFINED_BY) | .venv/made
+	@echo "make: installing the client and the backend, and what their tests need, some 500 MB"
+	@$(BIN)/python tests/installing.py -e '.[test]' $$(if $(MODERN); then echo -e './server[test]'; fi)
+	@touch $@ .venv/installed
 
 .venv/tox/ready: tox.ini | .venv/made
 	$(BIN)/python -m venv .venv/tox
