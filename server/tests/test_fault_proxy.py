@@ -16,6 +16,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -92,9 +93,10 @@ class Child:
         self.first = first
         self.added = self.promised = first - 1
         self.refused = 0
+        self._said = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.fault_child", *where, str(first), str(seed)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+            stdout=subprocess.PIPE, stderr=self._said, cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
         self._started = threading.Event()
@@ -119,9 +121,14 @@ class Child:
     def kill(self) -> None:
         self._started.wait(WAIT_S)
         self._process.kill()
-        _, said = self._process.communicate()
+        code = self._process.wait(WAIT_S)
+        # communicate() would read beside it, and take lines away from it.
         self._reader.join()
-        assert self._process.returncode == -signal.SIGKILL, said.decode()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        with self._said:
+            self._said.seek(0)
+            assert code == -signal.SIGKILL, self._said.read().decode()
         assert self.refused == 0
 
 
