@@ -3,6 +3,8 @@ PYTHON ?= python3
 JOBS ?= 2
 # of test-all, side by side: half of the time they wait for time-outs
 ENVIRONMENTS ?= 3
+# RERUN=1 runs a test that failed once more, and names it: for machines that others use too
+RERUN ?=
 BIN := .venv/bin
 # The backend needs 3.9; the client does not.
 MODERN = $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 9))'
@@ -27,8 +29,8 @@ demo: | .venv/made ## start a backend, send this machine's readings, show what w
 
 test: .venv/ready ## all tests on this Python
 	@echo "make test: some 4 minutes on two idle cores, the first of them for the client"
-	$(BIN)/python tests/guard.py -m tests -j $(JOBS)
-	@if $(MODERN); then cd server && IOBEAM_ATTACK_SLACK=$(JOBS) ../$(BIN)/python ../tests/guard.py -m pytest -n $(JOBS) --dist worksteal; \
+	$(BIN)/python tests/guard.py -m tests -j $(JOBS) $(if $(RERUN),--rerun)
+	@if $(MODERN); then cd server && IOBEAM_ATTACK_SLACK=$(JOBS) ../$(BIN)/python ../tests/guard.py -m pytest -n $(JOBS) --dist worksteal $(if $(RERUN),--reruns 1 -rR); \
 	else echo "make test: left out the tests of the backend (server/), which needs Python 3.9 or later"; fi
 
 test-all: .venv/tox/ready .venv/ready ## all tests on every Python found, oldest and newest dependencies, lint, types

@@ -39,6 +39,28 @@ class LaterTest(unittest.TestCase):
     def test_runs_all_the_same(self):
         pass
 """
+_UNSTEADY = """
+import os, unittest
+
+class UnsteadyTest(unittest.TestCase):
+    def test_passes_late(self):
+        with open("tests/tried", "r+") as tried:
+            if not tried.read():
+                tried.write("once")
+                self.fail("no time for this")
+
+    def test_passes(self):
+        pass
+"""
+_MANY = """
+import unittest
+
+class BadTest(unittest.TestCase):
+    def test_1(self):
+        self.fail()
+
+    test_2 = test_3 = test_4 = test_1
+"""
 _BROKEN = "import nothing_of_that_name\n"
 
 
@@ -65,6 +87,31 @@ class RunnerTest(support.TestCase):
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said = child.communicate()[0].decode("utf-8", "replace")
         return child.returncode, said
+
+    def test_what_failed_can_be_run_once_more_and_is_named_all_the_same(self):
+        self.write("test_some.py", _UNSTEADY)
+        for arguments in ((), ("-j", "2")):
+            self.write("tried", "")
+            code, said = self.run_("--rerun", *arguments)
+            self.assertEqual(0, code, said)
+            self.assertIn("PASSED AT THE SECOND TRY: "
+                          "tests.test_some.UnsteadyTest.test_passes_late",
+                          said)
+            self.assertIn("no time for this", said)
+            self.assertEqual("2 passed, 0 failed, 0 skipped",
+                             said.splitlines()[-1])
+            self.write("tried", "")
+            self.assertEqual(1, self.run_(*arguments)[0])
+
+    def test_what_fails_twice_or_in_numbers_has_failed(self):
+        for code, count in ((_CASES, 1), (_BROKEN, 1), (_MANY, 4)):
+            self.write("test_some.py", code)
+            for arguments in ((), ("-j", "2")):
+                ended, said = self.run_("--rerun", *arguments)
+                self.assertEqual(1, ended, said)
+                self.assertIn(" {} failed,".format(count),
+                              said.splitlines()[-1])
+                self.assertNotIn("SECOND TRY", said)
 
     def test_what_failed_and_why_what_was_skipped_is_said_at_the_end(self):
         for arguments in ((), ("-j", "2"), ("--slowest", "1", "-j", "3")):
