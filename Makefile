@@ -10,7 +10,7 @@ BIN := .venv/bin
 MODERN = $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 9))'
 # What an installation is judged by: where it changed, it is made anew.
 DEFINED_BY = setup.py setup.cfg pyproject.toml server/pyproject.toml server/hatch_build.py
-.PHONY: help demo test test-all bench lint types docs api-docs site clean
+.PHONY: help demo test test-all bench lint types docs references site clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,8 +50,10 @@ types: .venv/tox/ready ## mypy --strict
 docs: .venv/ready ## run the snippets in the documentation
 	$(BIN)/python -m unittest -v tests.test_docs
 
-api-docs: .venv/ready ## write docs/api.md anew from the server
+references: .venv/ready ## write anew what is made of the code: docs/api.md, the server's commands, manual pages
 	$(BIN)/python docs/make_api.py
+	$(BIN)/python docs/make_commands.py
+	$(BIN)/python docs/make_man.py
 
 site: .venv/tox/ready ## make the documentation's pages, in site/, and see that no link is dead
 	.venv/tox/bin/tox -q -e docs

@@ -24,6 +24,12 @@ def long_description():
     return read("README.md") if os.path.exists(os.path.join(HERE, "README.md")) else ""
 
 
+def manual():
+    # Where `man` looks, beside the folder of the command.
+    page = "man/iobeam.1"
+    return [("share/man/man1", [page])] if os.path.exists(os.path.join(HERE, page)) else []
+
+
 setup(
     name="iobeam",
     version=version(),
@@ -34,6 +40,7 @@ setup(
     packages=find_packages(include=["iobeam", "iobeam.*"]),
     py_modules=["pytest_iobeam"],
     package_data={"": ["py.typed", "*.pyi"]},
+    data_files=manual(),
     zip_safe=False,  # type checkers do not look for stubs inside a zip
     # ssl.SSLContext came with 2.7.9; 3.0 to 3.3 have no enum.
     python_requires=">=2.7.9,!=3.0.*,!=3.1.*,!=3.2.*,!=3.3.*",

@@ -17,7 +17,7 @@ from iobeam_server.config import Config
 PAGE = Path(__file__).resolve().parent / "api.md"
 HEAD = """# The REST API
 
-This page is made by `make api-docs` from what the server answers at `/openapi.json`; do not edit it.
+This page is made by `make references` from what the server answers at `/openapi.json`; do not edit it.
 
 {description}
 

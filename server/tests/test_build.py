@@ -112,6 +112,9 @@ def test_wheel_has_the_chart_the_script_and_the_licences(
     for name in page.CHART_FILES:
         assert files[f"{CHART.as_posix()}/{name}"] == (page.CHART / name).read_bytes()
     assert files["iobeam_server/examples/host_metrics.py"] == b"# of the checkout\n"
+    assert [name.partition("/")[2] for name in files if name.endswith(".1")] == [
+        "data/share/man/man1/iobeam-server.1"
+    ]
     licences = [name.rpartition("/")[2] for name in files if "LICENSE" in name]
     assert sorted(licences) == ["LICENSE", "LICENSE.uPlot", "LICENSE.uplot-python"]
 
@@ -254,6 +257,8 @@ def test_distributions_install_offline_and_run(tmp_path: Path) -> None:
     dist = str(tmp_path / "elsewhere" / "dist")
     run("fresh/bin/pip", "install", "-q", "--no-index", "--find-links", dist, "iobeam-server")
     assert run("fresh/bin/iobeam", "--version").startswith("1.")
+    manuals = sorted(path.name for path in (copy / "fresh/share/man/man1").iterdir())
+    assert manuals == ["iobeam-server.1", "iobeam.1"]
     stored = run("fresh/bin/iobeam-server", "demo", "--seconds", "1").splitlines()[-1]
     assert re.fullmatch(r"[1-9]\d* points stored", stored)
 

@@ -93,7 +93,7 @@ class Child:
         self.first = first
         self.added = self.promised = first - 1
         self.refused = 0
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (kill() closes it)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.fault_child", *where, str(first), str(seed)],
             stdout=subprocess.PIPE, stderr=self._said, cwd=ROOT,

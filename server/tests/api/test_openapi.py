@@ -141,4 +141,4 @@ def test_the_reference_in_docs_is_current(described: Any) -> None:
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     now = script.rendered(described)
-    assert script.PAGE.read_text(encoding="utf-8") == now, "docs/api.md is old: make api-docs"
+    assert script.PAGE.read_text(encoding="utf-8") == now, "docs/api.md is old: make references"
