@@ -20,7 +20,7 @@ _SHOWN = 3  # refused rows
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM: a time to stop in good order."""
+    """SIGINT, SIGTERM or SIGHUP: a time to stop in good order."""
 
 
 class Consignment(object):
@@ -147,7 +147,7 @@ class Consignment(object):
 
     @contextlib.contextmanager
     def interruptible(self):
-        """SIGINT and SIGTERM end the block, and are a failure."""
+        """SIGINT, SIGTERM and SIGHUP end the block, and are a failure."""
         with onSignals(raiseInterrupted), self.guarded():
             yield
 
@@ -217,10 +217,17 @@ def raiseInterrupted(*_):
 
 @contextlib.contextmanager
 def onSignals(handler):
-    """Let SIGINT and SIGTERM call `handler`; only the main thread may."""
+    """Let SIGINT, SIGTERM and SIGHUP call `handler`; only the main thread may.
+
+    SIGHUP comes when the terminal goes; what `nohup` has started never minds.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and \
+            signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             before[number] = signal.signal(number, handler)
     except ValueError:
         pass

@@ -31,6 +31,8 @@ class Layout(object):
         names (list of text): of all columns, "" where there is none.
         times (tuple of int): the column of times, or date and clock, or none.
         family (str or None): how `moments.Moments` reads them.
+        clockDigits (int): of a clock in a column of its own that has no colons:
+            how many, if no zero is left out; else 0.
         device, series (int or None): series only in long form.
         places (list of int): of values; `columns` are their names.
         start (int): the last line before the rows.
@@ -48,7 +50,7 @@ class Layout(object):
         self._hasEmptyEnd = bool(header) and not header[-1]
         self.sample = [Row(row.number, self.fit(row.cells)) for row in sample
                        if self.fit(row.cells) is not None]
-        self.times, self.family = (), None
+        self.times, self.family, self.clockDigits = (), None, 0
         self.device = self.series = None
         self.places, self.columns = [], []
         self.isExport = False
@@ -72,6 +74,18 @@ class Layout(object):
         """Cells of a column in the sample, without gaps."""
         return [row.cells[place] for row in self.sample
                 if row.cells[place].strip().lower() not in cells.GAPS]
+
+    def timeCell(self, row):
+        """The time of a row as one text, also if it stands in two columns."""
+        if len(self.times) == 1:
+            return row[self.times[0]]
+        date, clock = [row[place].strip() for place in self.times]
+        if self.clockDigits and clock.isdigit():
+            clock = clock.zfill(self.clockDigits)
+            if len(clock) != self.clockDigits:
+                raise ValueError("{} has more digits than the times of day "
+                                 "before it".format(cells.shown(clock)))
+        return date + " " + clock
 
     def placeOf(self, name, option):
         """The place of a column by its name; InDoubt if there is none."""

@@ -51,7 +51,7 @@ _COMPACT = re.compile(
     r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})"
     r"(?:[Tt ]?(?P<hour>[0-9]{2})(?P<minute>[0-9]{2})(?P<second>[0-9]{2})?"
     r"(?:\.(?P<part>[0-9]+))?" + _ZONE_TEXT + r")?\Z")
-_COMPACT_CLOCK = re.compile(  # a date and a clock, in two columns
+_COMPACT_CLOCK = re.compile(
     r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})\s+"
     + _CLOCK_TEXT + _ZONE_TEXT + r"\Z")
 _DATE_DIGITS = re.compile(_DATE_TEXT + r"\s+(?P<hour>[0-9]{2})"
@@ -84,6 +84,9 @@ def look(cell):
         return None
     if _CLOCK.match(text):
         return CLOCK
+    split = _COMPACT_CLOCK.match(text)
+    if split:
+        return FULL if _reads(split) else None
     compact = _COMPACT.match(text)
     if compact and _reads(compact) \
             and _FIRST_COMPACT <= int(text[:4]) < _LAST_YEAR:

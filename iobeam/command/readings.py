@@ -198,7 +198,7 @@ class Reading(object):
     def exampleTime(self):
         """(cell, microseconds, whether it names no zone) of a first row."""
         for row in self._sample() if self._moments else []:
-            cell = self._timeCell(row)
+            cell = self.layout.timeCell(row)
             try:
                 return (cell, self._moments.usec(cell, moments.Folds()),
                         moments.isNaive(cell, self.layout.family))
@@ -251,12 +251,12 @@ class Reading(object):
         if not times or self._settings.timeFormat not in (None,):
             return None
         for row in self._sample():
-            order.look(self._timeCell(row))
+            order.look(row[times[0]])
         if not (order.fits or order.isOpen):
             return None
         for row in rows:
             if len(row) > max(times):
-                order.look(self._timeCell(row))
+                order.look(row[times[0]])
         if order.isDoubtful():
             raise InDoubt(
                 "{}: the dates in column {} fit dd/mm/yyyy {} mm/dd/yyyy (such "
@@ -264,14 +264,8 @@ class Reading(object):
                 .format(self.name, compat.toNative(self.timeColumn),
                         "as well as" if order.isOpen and not order.fits
                         else "in some rows, in others", cells.shown(
-                            self._timeCell(self._sample()[0]))))
+                            self.layout.timeCell(self._sample()[0]))))
         return order.found()
-
-    def _timeCell(self, row):
-        times = self.layout.times
-        if len(times) == 1:
-            return row[times[0]]
-        return row[times[0]].strip() + " " + row[times[1]].strip()
 
     def _learnTimes(self, sample, order):
         """Make what reads the times, which wants to know their order."""
@@ -283,7 +277,7 @@ class Reading(object):
         seen = []
         for row in sample:
             try:
-                seen.append(walls.usec(self._timeCell(row), None))
+                seen.append(walls.usec(self.layout.timeCell(row), None))
             except ValueError:
                 pass
         steps = [after - before for before, after in zip(seen, seen[1:])
@@ -461,7 +455,7 @@ class Reading(object):
         """(line numbers, rows, times, devices or None) of the good rows."""
         numbers, rows = self._fitting(chunk, bad)
         found = self.layout
-        usec, timeCell = self._moments and self._moments.usec, self._timeCell
+        usec, timeCell = self._moments and self._moments.usec, self.layout.timeCell
         time = found.times[0] if len(found.times) == 1 else None
         devices = None if found.device is None else []
         folds, kept, times = self._folds[None], [], []

@@ -20,7 +20,7 @@ _NAMES = frozenset("""
     date_time_utc local_time time_local localtime unix unixtime unix_time
     unix_timestamp epoch epoch_time tmstamp tm_stamp timestamp_ms time_ms timestamp_s
     time_s zeit zeitstempel datum datum_zeit uhrzeit datum_uhrzeit messzeit
-    zeitpunkt heure date_heure date_et_heure horodatage fecha hora fecha_hora
+    zeitpunkt hhmm hhmmss hh_mm hh_mm_ss heure date_heure date_et_heure horodatage fecha hora fecha_hora
     fecha_y_hora data ora data_ora tijd datum_tijd tid day clock when hour
     """.split())
 _FURTHER_NAMES = frozenset("""
@@ -34,6 +34,11 @@ _WORDS = frozenset("""
     """.split())
 _CLOCKS = frozenset(["time", "hour", "clock", "uhrzeit", "heure", "hora", "ora",
                      "tijd", "tid", "stunde", "hours"])
+# Words in names of columns whose 00:15:00 is no time of day.
+_SPANS = frozenset("""
+    age dauer delay duration elapsed eta gap interval lag laufzeit length pause
+    runtime span timeout took uptime wait
+    """.split())
 _FEW = 6  # lines of a pipe that may all be header
 _readers = {}  # of formats that were given
 _SURE = (moments.FULL, moments.DATE, moments.COMPACT)
@@ -92,6 +97,11 @@ def place(layout, settings):
     else:
         layout.times = _search(layout, settings, profiles)
     layout.family = settings.timeFormat
+    if len(layout.times) == 2 and \
+            profiles[layout.times[1]] == moments.CLOCK_DIGITS:
+        # 930 and 1015, 4523 and 101500: zeros in front are left out
+        layout.clockDigits = 4 if max(len(cell.strip()) for cell in
+                                      layout.cellsAt(layout.times[1])) <= 4 else 6
     if settings.timeFormat in (None, "iso"):
         what = profiles[layout.times[0]]
         if what == moments.EITHER:
@@ -215,7 +225,8 @@ def _withClock(layout, profiles, place):
     """The column of a date, and that of its clock if there is one."""
     clocks = [other for other, kind in enumerate(profiles)
               if kind in (moments.CLOCK, moments.CLOCK_DIGITS)
-              and tierOf(layout.names[other]) is not None]
+              and tierOf(layout.names[other]) is not None
+              and not _isSpan(layout.names[other])]
     sure = [other for other in clocks if tierOf(layout.names[other]) == 0]
     clocks = sure or clocks
     isMidnight = profiles[place] == moments.FULL and all(
@@ -235,11 +246,19 @@ def _withClock(layout, profiles, place):
     return (place, clocks[0])
 
 
+def _isSpan(name):
+    return bool(_SPANS & set(plainName(name).split("_")))
+
+
 def _refuseHours(layout, profiles, place):
     """Refuse a date beside what may be its time, in a way that is not known."""
     odd = [other for other, name in enumerate(layout.names)
            if plainName(name) in _CLOCKS and layout.cellsAt(other)
            and profiles[other] not in _WHOLE_TIMES]
+    if not odd:  # one of another name; of several, none is that of the date
+        odd = [other for other, kind in enumerate(profiles)
+               if kind == moments.CLOCK and not _isSpan(layout.names[other])]
+        odd = odd if len(odd) == 1 else []
     if odd:
         raise InDoubt(
             "{}: column {} holds dates, and column {} may hold their times of "

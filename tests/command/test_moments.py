@@ -116,14 +116,47 @@ class FormsTest(tables.TableTest):
         self.refused(hours, "column hour")
         self.assertEqual(2, self.inspect(
             hours, time=[u"date", u"hour"], timeFormat="%Y-%m-%d %H").rows)
-        self.assertEqual([u"duration"], self.inspect(
-            u"date,duration\n2021-02-18,00:15:00\n").columns)
+        for name in (u"duration", u"Elapsed time", u"uptime (h)"):
+            self.assertEqual([name], self.inspect(
+                u"date,{}\n2021-02-18,00:15:00\n".format(name)).columns)
+        self.assertEqual([u"rise", u"set"], self.inspect(
+            u"date,rise,set\n2021-02-18,07:15,17:40\n").columns)
         for text in (u"date,start time,end time\n2021-02-18,10:00,11:00\n",
                      u"date,time\n2021-02-18 00:00:00,10:00\n"):
             self.refused(text + u"", "--time DATE,CLOCK")
         self.assertEqual(A, self.inspect(
             u"d,c,v\n2021-02-18,21:46:23,1\n",
             time=[u"d", u"c"]).first // 1000)
+
+    def test_a_clock_of_an_odd_name_is_a_doubt(self):
+        for cell in ("10:15", "10:15:30", "9:15 PM"):
+            text = u"date,kl,v\n2021-02-18,{},5\n".format(cell)
+            self.refused(text, "--time DATE,CLOCK")
+            self.assertEqual(1, self.inspect(
+                text, time=[u"date", u"kl"]).rows)
+            self.assertEqual([u"kl", u"v"], self.inspect(
+                text, time=[u"date"]).columns)
+
+    def test_a_clock_of_digits_may_leave_out_zeros(self):
+        day = A - 78383000
+        for clocks, minutes in (
+                (("0", "5", "930", "1015", "2359"), (0, 5, 570, 615, 1439)),
+                (("0000", "0930", "1015"), (0, 570, 615)),
+                (("130", "1234", "101500", "235900"),
+                 (1.5, 12 + 34 / 60.0, 615, 1439))):
+            rows = [u"20210218,{},1\n".format(clock) for clock in clocks]
+            text = u"date,time,v\n20210218,1200,1\n20210218,1300,1\n" \
+                if len(clocks[-1]) == 4 else \
+                u"date,time,v\n20210218,120000,1\n20210218,130000,1\n"
+            sent = self.read(text + u"".join(rows))[2:]
+            self.assertEqual([day + 60000 * at for at in minutes],
+                             [moment for moment, _ in sent], clocks)
+
+    def test_a_clock_of_more_digits_than_before_is_a_bad_row(self):
+        rows = [u"20210218,{:04d},1\n".format(k) for k in range(3000)
+                if k % 100 < 60 and k < 2400]
+        text = u"date,time,v\n" + u"".join(rows) + u"20210218,120000,1\n"
+        self.assertEqual([len(rows) + 2], [line for line, _ in self.bad(text)])
 
 
 class ZonesTest(tables.TableTest):

@@ -25,6 +25,9 @@ class PipeTest(support.TestCase):
         self.server = loopback.Loopback()
         self.addCleanup(self.server.close)
         self.path = self.folder()
+        # nohup may have started the tests
+        self.addCleanup(signal.signal, signal.SIGHUP,
+                        signal.signal(signal.SIGHUP, signal.SIG_DFL))
 
     def start(self, *args):
         environment = dict(
@@ -89,7 +92,7 @@ class PipeTest(support.TestCase):
         self.assertEqual(0, self.finish(child)[0])
 
     def test_at_a_signal_all_that_was_read_has_been_sent(self):
-        for number in signal.SIGTERM, signal.SIGINT:
+        for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
             del self.server.acknowledged[:]
             child = self.start()
             self.say(child, u"time,a\n" + u"".join(
@@ -99,6 +102,19 @@ class PipeTest(support.TestCase):
             code, found, _ = self.finish(child, number)
             self.assertEqual((0, 1002), (code, found["accepted"]))
             self.assertEqual(list(range(1002)), self.times())
+
+    def test_nohup_keeps_it_running(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            child = self.start()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        self.say(child, u"time,a\n{},1\n".format(T))
+        self.until(self.times)
+        child.send_signal(signal.SIGHUP)
+        self.say(child, u"{},2\n".format(T + 1))
+        self.until(lambda: len(self.times()) == 2)
+        self.assertEqual(0, self.finish(child)[0])
 
     def test_without_a_backend_rows_are_on_disk_within_a_second(self):
         self.server.always((0, 503, {}, ""), path="imports")
