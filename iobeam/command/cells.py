@@ -64,10 +64,13 @@ class Column(object):
     Args:
         kind (str or None): of `KINDS`, if it is given; None finds it out.
         gaps (set of str): cells that say nothing, in lower case.
+
+    Attributes:
+        odd (str or None): the first cell that makes it text.
     """
 
     def __init__(self, kind=None, gaps=GAPS):
-        self.kind = kind
+        self.kind, self.odd = kind, None
         self._gaps = gaps
         self._hasNumbers = any(kindOf(gap) < TEXT for gap in gaps - GAPS)
         self._isGiven = kind is not None
@@ -122,6 +125,9 @@ class Column(object):
             text = cell.strip()
             if text.lower() not in self._gaps:
                 self._bits |= kindOf(text)
+                if self._bits & TEXT:
+                    self.odd = None if self._isGiven else text
+                    return
 
     def isDotted(self):
         """True for numbers with a decimal point in some."""

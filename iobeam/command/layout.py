@@ -87,6 +87,12 @@ class Layout(object):
                                  "before it".format(cells.shown(clock)))
         return date + " " + clock
 
+    def isMostlyNumbers(self, place):
+        """True if nine of ten cells of a column are numbers, in the sample."""
+        found = [cells.kindOf(cell.strip()) < cells.TEXT
+                 for cell in self.cellsAt(place)]
+        return bool(found) and 10 * sum(found) >= 9 * len(found)
+
     def placeOf(self, name, option):
         """The place of a column by its name; InDoubt if there is none."""
         found = [place for place, other in enumerate(self.names)

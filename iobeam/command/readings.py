@@ -212,6 +212,12 @@ class Reading(object):
             self.columns, sorted(self._kinds) if self.layout.series is not None
             else self.layout.places)]
 
+    def oddCells(self):
+        """(name, cell) of columns that are texts for the sake of few cells."""
+        return [(self.layout.names[place], self._kinds[place].odd)
+                for place in self._texts() if self._kinds[place].odd
+                and self.layout.isMostlyNumbers(place)]
+
     def _kindAt(self, key, name):
         found = self._kinds.get(key)
         if found is None:
@@ -345,10 +351,9 @@ class Reading(object):
 
     def _keys(self, rows, devices):
         series = self.layout.series
-        if series is None:
-            return devices
-        return [(device, row[series]) for device, row in zip(
-            devices or itertools.repeat(None), rows)]
+        return devices if series is None else [
+            (device, row[series]) for device, row in zip(
+                devices or itertools.repeat(None), rows)]
 
     def _differing(self, one, other):
         return [place for place in self.layout.places
@@ -374,7 +379,6 @@ class Reading(object):
         self._repeats.places = set(places[k] for k in differing)
 
     def _records(self, rows, times, devices, places):
-        """What `repeats` wants to know of rows."""
         keys = self._keys(rows, devices) or itertools.repeat(None)
         for key, time, row in zip(keys, times, rows):
             yield (key, time), tuple([
@@ -382,6 +386,10 @@ class Reading(object):
                 for place in places])
 
     def _textPlaces(self):
+        """Of columns whose texts may name what the rows are about."""
+        return [at for at in self._texts() if not self.layout.isMostlyNumbers(at)]
+
+    def _texts(self):
         return [] if self.layout.series is not None else [
             place for place in self.layout.places
             if self._kinds[place].kind == cells.STRING]

@@ -188,6 +188,10 @@ def _describe(options, reading, settings):
     common.tell(u"{}: {}{}".format(
         "series" if reading.layout.series is not None else "columns",
         u", ".join(kinds[:12]), more))
+    for name, cell in reading.oddCells():
+        common.tell(u"column {0} is text, since a cell of it is {1}; if that "
+                    u"says nothing, give --null {1}".format(
+                        name, cells.shown(cell)))
     if reading.repeated:
         common.tell("{} rows have a time that was there before: the last of "
                     "them counts".format(reading.repeated))

@@ -20,7 +20,8 @@ _NAMES = frozenset("""
     date_time_utc local_time time_local localtime unix unixtime unix_time
     unix_timestamp epoch epoch_time tmstamp tm_stamp timestamp_ms time_ms timestamp_s
     time_s zeit zeitstempel datum datum_zeit uhrzeit datum_uhrzeit messzeit
-    zeitpunkt hhmm hhmmss hh_mm hh_mm_ss heure date_heure date_et_heure horodatage fecha hora fecha_hora
+    zeitpunkt hhmm hhmmss hh_mm hh_mm_ss heure date_heure date_et_heure
+    horodatage fecha hora fecha_hora
     fecha_y_hora data ora data_ora tijd datum_tijd tid day clock when hour
     """.split())
 _FURTHER_NAMES = frozenset("""
@@ -229,10 +230,10 @@ def _withClock(layout, profiles, place):
               and not _isSpan(layout.names[other])]
     sure = [other for other in clocks if tierOf(layout.names[other]) == 0]
     clocks = sure or clocks
-    isMidnight = profiles[place] == moments.FULL and all(
-        re.search(r"[T ]0?0:00(:00(\.0*)?)?\Z", cell.strip())
-        for cell in layout.cellsAt(place))
+    isMidnight = profiles[place] == moments.FULL and _isMidnight(layout, place)
     isDate = profiles[place] in (moments.DATE, moments.COMPACT)
+    if not clocks and (isDate or isMidnight):
+        _refuseWhole(layout, profiles, place)
     if not clocks and isDate:
         _refuseHours(layout, profiles, place)
     if not clocks or not (isDate or isMidnight):
@@ -244,6 +245,23 @@ def _withClock(layout, profiles, place):
                 layout.name, _named(layout, place), ", ".join(
                     _named(layout, other) for other in clocks)))
     return (place, clocks[0])
+
+
+def _isMidnight(layout, place):
+    return all(re.search(r"[T ]0?0:00(:00(\.0*)?)?\Z", cell.strip())
+               for cell in layout.cellsAt(place))
+
+
+def _refuseWhole(layout, profiles, place):
+    """Refuse dates beside one other column that has such with a clock."""
+    whole = [other for other, kind in enumerate(profiles)
+             if kind == moments.FULL and tierOf(layout.names[other]) is None
+             and layout.names[other] and not _isMidnight(layout, other)]
+    if len(whole) == 1:  # of several, such as sunrise and sunset, none is it
+        raise InDoubt(
+            "{}: column {} holds dates, and column {} times; choose one with "
+            "--time".format(layout.name, _named(layout, place),
+                            _named(layout, whole[0])))
 
 
 def _isSpan(name):

@@ -137,6 +137,16 @@ class FormsTest(tables.TableTest):
             self.assertEqual([u"kl", u"v"], self.inspect(
                 text, time=[u"date"]).columns)
 
+    def test_times_of_an_odd_name_beside_dates_are_a_doubt(self):
+        for date in ("2021-02-18", "2021-02-18 00:00:00"):
+            text = u"date,dates,v\n{},2021-02-18 10:15,5\n".format(date)
+            self.refused(text, "column date holds dates, and column dates")
+            self.assertEqual([u"date", u"v"], self.inspect(
+                text, time=[u"dates"]).columns)
+        self.assertEqual([u"rise", u"set"], self.inspect(
+            u"date,rise,set\n2021-02-18,2021-02-18T07:15,2021-02-18T17:40\n"
+            ).columns)
+
     def test_a_clock_of_digits_may_leave_out_zeros(self):
         day = A - 78383000
         for clocks, minutes in (

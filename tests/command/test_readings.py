@@ -391,6 +391,20 @@ class DevicesTest(tables.TableTest):
             self.assertEqual(1, self.inspect(u"date,symbol,v\n"
                                              + text).repeated)
 
+    def test_numbers_with_an_odd_word_tell_nothing_apart(self):
+        rows = [u"2021-02-{:02d},{}.5,1\n".format(day, day)
+                for day in range(1, 20)]
+        text = u"date,isig,v\n" + u"".join(rows) + u"2021-02-20,nil,1\n" \
+            + u"2021-02-20,7.5,2\n"
+        reading = self.inspect(text)
+        self.assertEqual((1, [("isig", "string"), ("v", "number")],
+                          [("isig", "nil")]),
+                         (reading.repeated, reading.kinds(),
+                          reading.oddCells()))
+        self.assertEqual([], self.inspect(text, nulls=[u"nil"]).oddCells())
+        self.assertEqual([], self.inspect(
+            text, types={u"isig": "string"}).oddCells())
+
     def test_ids_that_are_none(self):
         text = u"time,s,v\n1700000000,sensor.a,1\n1700000000,sensor_a,2\n"
         self.assertEqual([(3, "device sensor_a would have the id of sensor.a: "
