@@ -167,7 +167,7 @@ def _tried(values):
     try:
         doctor.reach(values["backend"], values["token"])
         says = doctor.describeToken(values["token"])
-        if says.get("days_left", 1) <= 0:
+        if doctor.isOver(values["token"]):
             raise doctor.Trouble("the token expired at {}".format(
                 doctor.shownExpiry(values["token"])), "get a new one")
     except doctor.Trouble as trouble:

@@ -55,6 +55,12 @@ def describeToken(token):
     return found
 
 
+def isOver(token):
+    """True if a token has expired, to the second: `days_left` is rounded."""
+    expiry = utils.readToken(token).get("exp")
+    return expiry is not None and expiry <= utils.time.time()
+
+
 def shownExpiry(token):
     """When a token expires, as people read it (str)."""
     expiry = utils.readToken(token).get("exp")
@@ -228,7 +234,7 @@ def _token(context):
     if says["project_id"] not in (None, expected):
         raise Trouble("it is of project {}, not {}".format(
             says["project_id"], expected), "check IOBEAM_PROJECT_ID")
-    if says.get("days_left", 1) <= 0:
+    if isOver(context.token()):
         raise Trouble("it expired at {}".format(shownExpiry(context.token())),
                       "try: iobeam token --refresh; or get a new one")
     return "project {}, until {}".format(expected,

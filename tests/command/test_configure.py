@@ -145,6 +145,8 @@ class WritingTest(ConfigureCase):
                      "--token-file", self.write(
                          u"" + loopback.makeToken(1, -5), "expired"))
         self.assertFalse(os.path.exists(self.file))
+        self.writes("--backend", self.server.url, "--token-file", self.write(
+            u"" + loopback.makeToken(1, 600), "short"))
         self.writes("--no-check", *args)
         self.assertEqual(closed, self.known()["backend"])
 

@@ -33,6 +33,11 @@ class DoctorTest(running.CliTest):
             self.assertIn(self.server.url.rstrip("/"), printed)
             self.assertNotIn("secret", printed + self.err.getvalue())
 
+    def test_a_token_of_the_last_minutes_is_well(self):
+        with mock.patch.dict("os.environ",
+                             IOBEAM_TOKEN=loopback.makeToken(1, 600)):
+            self.assertEqual([], self.failed()[0])
+
     def test_each_trouble_comes_with_advice(self):
         expired = loopback.makeToken(1, -5)
         for name, change, words in (
