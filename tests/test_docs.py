@@ -448,6 +448,18 @@ class NamesTest(unittest.TestCase):
         self.assertEqual(["adopt", "drop", "flush", "ls", "rejected"], sorted(
             re.findall(r"^\| `iobeam buffer ([a-z]+)", page, re.M)))
 
+    def test_the_pages_about_files_and_questions_name_options_that_exist(self):
+        commands = cli._parser()._subparsers._group_actions[0].choices
+        known = set(option for command in commands.values()
+                    for option in command._option_string_actions)
+        for page in ("load-files", "query"):
+            text = "\n".join(line for line in readPage(os.path.join(
+                "docs", "how-to", page + ".md")).splitlines()
+                if "iobeam-server" not in line)
+            found = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+            self.assertTrue(found)
+            self.assertEqual(set(), found - known, page)
+
     def test_every_setting_is_documented_and_every_documented_one_exists(self):
         settings = set(name for name in vars(iobeam.ClientBuilder)
                        if not name.startswith("_"))

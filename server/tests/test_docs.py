@@ -24,10 +24,18 @@ from iobeam_server.storage import open_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "running-the-server.md"
+HOW_TO = ROOT / "docs" / "how-to"
+# What whoever runs the server reads, in this order.
+READING = [
+    GUIDE,
+    *(HOW_TO / f"{name}.md" for name in ("lan-and-tls", "postgresql", "backup-and-upgrade")),
+]
 SECURITY = ROOT / "docs" / "security.md"
 PAGES = [GUIDE, ROOT / "server" / "README.md", SECURITY]
 PAGES += sorted((ROOT / "docs" / "start").glob("*.md"))
-PAGES += sorted((ROOT / "docs" / "how-to").glob("*.md"))
+# Of these the client's tests know the options, and test_guides.py runs the commands.
+CLIENTS = {"load-files.md", "query.md"}
+PAGES += sorted(page for page in HOW_TO.glob("*.md") if page.name not in CLIENTS)
 VARIABLE = re.compile(r"\bIOBEAM_SERVER_[A-Z_]+\b")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 # of other programs, in lines that hold no command of ours
@@ -168,7 +176,8 @@ def test_commands_of_the_guide_run_in_their_order(
         "project_id,device_id,name,time,value,type,namespace\n"
         "1,d,temperature,1,20.5,number,input\n1,d,rain,1,0.5,number,input\n"
     )
-    lines = re.findall(r"^    iobeam-server (.*)$", GUIDE.read_text(), re.M)
+    text = "\n".join(page.read_text() for page in READING)
+    lines = re.findall(r"^    iobeam-server (.*)$", text, re.M)
     shown_elsewhere = {"demo", "project list", "token adopt"}
     assert {command_in(line) for line in lines} == COMMANDS.keys() - shown_elsewhere
     store_some = "import t.csv --project 2 --device greenhouse-1"
@@ -211,7 +220,7 @@ def test_figures_of_the_security_page_are_those_of_the_server() -> None:
 
 
 def queries() -> list[str]:
-    return re.findall(r"```sql\n(.*?)```", GUIDE.read_text(), re.S)
+    return re.findall(r"```sql\n(.*?)```", (HOW_TO / "grafana.md").read_text(), re.S)
 
 
 def filled(query: str, macros: dict[str, str]) -> str:
