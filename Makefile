@@ -10,10 +10,10 @@ BIN := .venv/bin
 MODERN = $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 9))'
 # What an installation is judged by: where it changed, it is made anew.
 DEFINED_BY = setup.py setup.cfg pyproject.toml server/pyproject.toml server/hatch_build.py
-.PHONY: help demo test test-all bench lint types docs references site clean
+.PHONY: help demo test test-all bench lint types docs references screenshots site clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: | .venv/made ## start a backend, send this machine's readings, show what was stored
 	@$(MODERN) || { echo "make demo: the backend needs Python 3.9 or later; try make clean demo PYTHON=python3.x"; exit 1; }
@@ -54,6 +54,9 @@ references: .venv/ready ## write anew what is made of the code: docs/api.md, the
 	$(BIN)/python docs/make_api.py
 	$(BIN)/python docs/make_commands.py
 	$(BIN)/python docs/make_man.py
+
+screenshots: .venv/ready ## take the pictures of the backend's page anew, docs/page*.png
+	$(BIN)/python docs/make_screenshots.py
 
 site: .venv/tox/ready ## make the documentation's pages, in site/, and see that no link is dead
 	.venv/tox/bin/tox -q -e docs

@@ -1,6 +1,7 @@
 // uPlot, fitted to this page: its colours, its size, 24-hour times.
 
 import { axisLabels } from "./format.js";
+import { alone, withGaps } from "./gaps.js";
 
 /* global uPlot */
 
@@ -26,6 +27,7 @@ export class Chart {
   #shape = "";
   #bounds = [0, 1]; // s
   #last = null;
+  #places = []; // index of the track's point for each of the plot's; null in a gap
 
   /**
    * @param onSelect called with from, to (ms) of a range drawn with the mouse.
@@ -53,8 +55,12 @@ export class Chart {
     // a range of no width cannot be drawn
     this.#bounds = endMs > startMs ? [startMs / 1_000, endMs / 1_000] : [startMs / 1_000 - 30, startMs / 1_000 + 30];
     const { isFlag } = track;
-    const data = [track.times.map((us) => us / 1e6), track.values.map(Number)];
-    if (track.lows && !isFlag) data.push(track.highs, track.lows);
+    const columns = [track.values.map(Number)];
+    if (track.lows && !isFlag) columns.push(track.highs, track.lows);
+    // a flag holds until the next one is sent
+    const drawn = isFlag ? { times: track.times, columns, places: [...track.times.keys()] } : withGaps(track, columns);
+    const data = [drawn.times.map((us) => us / 1e6), ...drawn.columns];
+    this.#places = drawn.places;
     const shape = `${isFlag} ${data.length}`;
     if (this.#plot && this.#shape === shape) {
       this.#plot.setData(data);
@@ -103,14 +109,16 @@ export class Chart {
         {
           stroke: colour("accent"),
           width: 2,
-          // a flag holds until the next one is sent; there is nothing between false and true
+          // all are marked where they are few, else those that no line leads to
+          points: { filter: (plot, i, isShown) => (isShown ? null : alone(plot.data[i])) },
+          // there is nothing between false and true
           ...(isFlag ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
         },
         ...(hasBand ? [edge, edge] : []),
       ],
       bands: hasBand ? [{ series: [2, 3], fill: colour("band") }] : [],
       hooks: {
-        setCursor: [(plot) => this.#onPoint(plot.cursor.idx ?? null)],
+        setCursor: [(plot) => this.#onPoint(this.#places[plot.cursor.idx] ?? null)],
         setSelect: [(plot) => this.#selected(plot)],
       },
     };

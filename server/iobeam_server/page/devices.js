@@ -23,10 +23,10 @@ export class Devices {
   #sent = new Map(); // device id -> ms, or null for nothing yet
   #end = () => {};
 
-  /** @param choose called with a device `{device_id, device_name?}` that was picked. */
+  /** @param choose called with a device `{device_id, device_name?}`, and true if a person has picked it. */
   constructor(choose) {
     this.#choose = choose;
-    this.#list = new Listbox(byId("devices"), (id) => this.#pick(id));
+    this.#list = new Listbox(byId("devices"), (id) => this.#pick(id, true));
     byId("previous").addEventListener("click", () => this.#turn(-SHOWN));
     byId("next").addEventListener("click", () => this.#turn(SHOWN));
     byId("find-form").addEventListener("submit", (event) => {
@@ -35,10 +35,17 @@ export class Devices {
     });
   }
 
-  open(api, reporter) {
+  /** @param wanted the id of the device to begin with, or null for the first. */
+  open(api, wanted, reporter) {
     this.#api = api;
     this.#reporter = reporter;
+    if (wanted !== null) this.show(wanted);
     this.#turn(0);
+  }
+
+  /** Choose a device by its id, as an address does. */
+  show(id) {
+    this.#pick(id, false);
   }
 
   close() {
@@ -96,7 +103,7 @@ export class Devices {
     this.#shown = devices.slice(0, SHOWN);
     this.#showPages(devices.length > SHOWN);
     this.render();
-    if (this.#list.chosen === null && this.#shown.length > 0) this.#pick(this.#shown[0].device_id);
+    if (this.#list.chosen === null && this.#shown.length > 0) this.#pick(this.#shown[0].device_id, false);
     const left = [...this.#shown];
     const ask = async () => {
       for (let device = left.shift(); device; device = left.shift()) {
@@ -117,9 +124,9 @@ export class Devices {
     setText(byId("page-number"), this.#shown.length ? `${first} to ${this.#offset + this.#shown.length}` : "none");
   }
 
-  #pick(id) {
+  #pick(id, isByHand) {
     this.#list.chosen = id;
-    this.#choose(this.#shown.find((device) => device.device_id === id) ?? { device_id: id });
+    this.#choose(this.#shown.find((device) => device.device_id === id) ?? { device_id: id }, isByHand);
   }
 
   /** Open a device of another page, or one that is not registered (any more) but has data. */
@@ -133,7 +140,7 @@ export class Devices {
       if (this.#api !== api) return; // signed out meanwhile
       if (device === null) return say("There is no such device.");
       this.#list.chosen = device.device_id;
-      this.#choose(device);
+      this.#choose(device, true);
     } catch (error) {
       say(error.message);
     }

@@ -34,6 +34,16 @@ export function value(given) {
   return String(given);
 }
 
+const sixDigits = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
+
+/** A value to be read at a glance: at most six digits that count, in groups. */
+export function brief(given) {
+  if (typeof given !== "number") return String(given);
+  const size = Math.abs(given);
+  if (size !== 0 && (size >= 1e15 || size < 1e-4)) return given.toExponential(5).replace(/\.?0+e/, "e");
+  return sixDigits.format(given);
+}
+
 const UNITS = [[" T", 1e12], [" G", 1e9], [" M", 1e6], [" k", 1e3]];
 
 /** Numbers beside an axis, `step` apart: "16.5 G" for 16500000000, which takes a third of a phone. */

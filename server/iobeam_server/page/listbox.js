@@ -19,7 +19,7 @@ export class Listbox {
   }
 
   /**
-   * Show items `{key, name, value, note}` in this order.
+   * Show items `{key, name, value, note, whole}` in this order; whole is the value in full.
    *
    * Elements of keys that stay are kept, with their focus: lists are shown anew
    * every few seconds, while somebody walks through them.
@@ -82,12 +82,12 @@ export class Listbox {
   }
 }
 
-function fill(option, { name, value, note }) {
+function fill(option, { name, value, note, whole = value }) {
   const [first, second, third] = option.children;
   const texts = [[first, name], [second, value], [third, note]];
   for (const [element, text] of texts) {
     if (element.textContent !== text) element.textContent = text;
     element.hidden = text === "";
   }
-  option.title = [name, value, note].filter(Boolean).join(" · "); // long ones are cut short on screen
+  option.title = [name, whole, note].filter(Boolean).join(" · "); // long ones are cut short on screen
 }

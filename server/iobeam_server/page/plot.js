@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import { byId, make, setText } from "./dom.js";
 import { download } from "./download.js";
-import { stamp, stampUs, value, width } from "./format.js";
+import { brief, stamp, stampUs, value, width } from "./format.js";
 import { extend, isText, load, since } from "./points.js";
 import { poll } from "./poll.js";
 import { Range } from "./range.js";
@@ -18,15 +18,21 @@ const TABLE_ROWS = 20;
 
 export class Plot {
   #chart = new Chart(byId("chart"), (from, to) => this.#range.set(from, to), (i) => this.#point(i));
-  #range = new Range(() => this.#restart());
+  #range = new Range(() => {
+    this.#ranged();
+    this.#restart();
+  });
   #source = null;
   #reporter;
   #track = null;
   #end = () => {};
   #shownLatest = ""; // what the table holds
   #saving = null; // AbortController of a download under way
+  #ranged;
 
-  constructor() {
+  /** @param ranged called when another range has been chosen. */
+  constructor(ranged) {
+    this.#ranged = ranged;
     byId("csv").addEventListener("click", () => this.#save());
   }
 
@@ -38,9 +44,18 @@ export class Plot {
     this.#restart();
   }
 
+  get range() {
+    return this.#range.state;
+  }
+
+  /** Look at another range, as `range` gave it; null is the usual one. */
+  set range(state) {
+    this.#range.restore(state);
+    this.#restart();
+  }
+
   close() {
     this.#stop();
-    this.#range.reset();
     setText(byId("chart-title"), "Chart");
     setText(byId("caption"), "Choose a device and a series.");
   }
@@ -122,7 +137,7 @@ export class Plot {
     // of the points, not of the means that stand for them
     const least = (lows ?? values).map(Number).reduce((a, b) => Math.min(a, b));
     const most = (highs ?? values).map(Number).reduce((a, b) => Math.max(a, b));
-    const label = `Chart of ${this.#source.name}. ${amount} Last ${value(values.at(-1))}, least ${least}, greatest ${most}.`;
+    const label = `Chart of ${this.#source.name}. ${amount} Last ${brief(values.at(-1))}, least ${brief(least)}, greatest ${brief(most)}.`;
     byId("chart").setAttribute("aria-label", label);
   }
 

@@ -41,9 +41,18 @@ export class Range {
     this.#changed();
   }
 
-  reset() {
-    byId("range").value = "3600";
-    this.#from = this.#to = null;
+  /** What is chosen, as `{kind, from, to}` (ms; null but of a custom range). */
+  get state() {
+    const isCustom = this.#kind === "custom";
+    return { kind: this.#kind, from: isCustom ? this.#from : null, to: isCustom ? this.#to : null };
+  }
+
+  /** Choose what `state` was; null or a kind that there is not: the last hour. Nobody is told. */
+  restore(state) {
+    const select = byId("range");
+    select.value = state?.kind ?? "3600";
+    if (select.selectedIndex < 0) select.value = "3600";
+    [this.#from, this.#to] = this.#kind === "custom" ? [state.from, state.to] : [null, null];
     this.#show();
   }
 

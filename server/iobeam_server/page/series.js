@@ -1,7 +1,7 @@
 // The series of the chosen device, with their newest values.
 
 import { byId, setText } from "./dom.js";
-import { age, value } from "./format.js";
+import { age, brief, value } from "./format.js";
 import { latestOf, newest } from "./latest.js";
 import { Listbox } from "./listbox.js";
 import { poll } from "./poll.js";
@@ -15,14 +15,17 @@ export class SeriesList {
   #latest = [];
   #end = () => {};
 
-  /** @param choose called with the name of a series that was picked. */
+  /** @param choose called with the name of a series, and true if a person has picked it. */
   constructor(choose) {
     this.#choose = choose;
-    this.#list = new Listbox(byId("series"), (name) => this.#pick(name));
+    this.#list = new Listbox(byId("series"), (name) => this.pick(name, true));
   }
 
-  /** @param sent called with the time (ms or null) of the device's newest point. */
-  open(api, device, reporter, sent) {
+  /**
+   * @param wanted the series to begin with, or null for the first.
+   * @param sent called with the time (ms or null) of the device's newest point.
+   */
+  open(api, device, wanted, reporter, sent) {
     this.close();
     this.#api = api;
     setText(byId("series-device"), device.device_name ?? device.device_id);
@@ -33,7 +36,10 @@ export class SeriesList {
       byId("series-empty").hidden = latest.length > 0;
       this.render();
       sent(newest(latest));
-      if (this.#list.chosen === null && latest.length > 0) this.#pick(latest[0].name);
+      if (this.#list.chosen === null && latest.length > 0) {
+        const found = latest.find(({ name }) => name === wanted) ?? latest[0];
+        this.pick(found.name, false);
+      }
     };
     this.#end = poll(round, EVERY_MS, reporter);
   }
@@ -52,13 +58,14 @@ export class SeriesList {
     this.#list.show(this.#latest.map(({ name, time, value: newestValue }) => ({
       key: name,
       name,
-      value: value(newestValue),
+      value: brief(newestValue),
+      whole: value(newestValue),
       note: age(time / 1_000, this.#api.now()),
     })));
   }
 
-  #pick(name) {
+  pick(name, isByHand) {
     this.#list.chosen = name;
-    this.#choose(name);
+    this.#choose(name, isByHand);
   }
 }

@@ -71,9 +71,9 @@ def test_chart_follows_new_data_by_asking_for_what_is_newer(visit: Any, live: Li
     last = live.points("1/dev-1/load", "limit=1&timefmt=msec")["load"][0][0]
     live.send(["time", "load"], [[now_us(), 1_000.5]])
     visit.wait_for("#caption", "51 points")
-    assert "greatest 1000.5" in visit.page.get_attribute("#chart", "aria-label")
+    assert "greatest 1,000.5" in visit.page.get_attribute("#chart", "aria-label")
     assert visit.asked(f"from={last}&")
-    visit.wait_for("#series .value", "1000.5")
+    visit.wait_for("#series .value", "1,000.5")
 
 
 def test_point_of_another_day_neither_stretches_nor_stops_the_last_hour(
@@ -87,7 +87,7 @@ def test_point_of_another_day_neither_stretches_nor_stops_the_last_hour(
     live.send(["time", "load"], [[now_us(), 1_000.5]])
     visit.wait_for("#caption", "51 points")
     shown = visit.page.get_attribute("#chart", "aria-label")
-    assert "Last 1000.5" in shown
+    assert "Last 1,000.5" in shown
     assert "9999" not in shown
     asked = parse_qs(urlsplit(visit.asked("load?")[0]).query)
     assert int(asked["to"][0]) - int(asked["from"][0]) < 3_610_000
@@ -282,7 +282,9 @@ def test_axis_is_labelled_in_few_characters(visit: Any) -> None:
 def test_integers_beyond_doubles_are_marked_as_rounded(visit: Any, live: Live) -> None:
     live.send(["time", "big"], [[now_us(), 2**62 + 1]])
     visit.sign_in()
-    visit.wait_for("#series .value", "≈ 4611686018427388000")
+    visit.wait_for("#series .value", "4.61169e+18")
+    assert "≈ 4611686018427388000" in visit.option("series", "big").get_attribute("title")
+    visit.wait_for("#rows", "≈ 4611686018427388000")
 
 
 def test_whole_walk_by_keyboard(visit: Any, live: Live) -> None:
