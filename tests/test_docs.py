@@ -14,7 +14,9 @@ import sys
 import tempfile
 import unittest
 
-from iobeam import cli, configuration, iobeam, testing
+from iobeam import cli, configuration, iobeam, outbox, testing
+from iobeam.http import settings
+from iobeam.spool import chunk
 from tests import disk, loopback, support
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -459,6 +461,20 @@ class NamesTest(unittest.TestCase):
             found = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
             self.assertTrue(found)
             self.assertEqual(set(), found - known, page)
+
+    def test_the_page_of_settings_has_the_defaults_there_are(self):
+        page = readPage(os.path.join("docs", "reference", "settings.md"))
+        for words in (
+                "maxBytes={}, autoFlush={})".format(
+                    chunk.DEFAULT_MAX_BYTES, outbox.DEFAULT_AUTO_FLUSH),
+                "setTimeout(connect={:.0f}, read={:.0f})".format(
+                    settings.CONNECT_SECONDS, settings.READ_SECONDS),
+                "after {:.0f} s in which".format(settings.GIVE_UP_SECONDS),
+                "up to {} times".format(settings.RETRIES)):
+            self.assertIn(words, page)
+        for name in ["IOBEAM_CONFIG"] + list(
+                configuration.VARIABLES.values()):
+            self.assertIn("`{}`".format(name), page)
 
     def test_every_setting_is_documented_and_every_documented_one_exists(self):
         settings = set(name for name in vars(iobeam.ClientBuilder)
