@@ -41,8 +41,8 @@ class Picture(NamedTuple):
 
 
 PICTURES = [
-    Picture("page.png", 1100, 660, "light"),
-    Picture("page-dark.png", 1100, 660, "dark"),
+    Picture("page.png", 1100, 720, "light"),
+    Picture("page-dark.png", 1100, 720, "dark"),
     Picture("page-phone.png", 360, 740, "light"),
     Picture("page-phone-dark.png", 360, 740, "dark"),
 ]

@@ -32,8 +32,10 @@ export class Chart {
   /**
    * @param onSelect called with from, to (ms) of a range drawn with the mouse.
    * @param onPoint called with the index of the point under the mouse, or null.
+   * @param onUndo called at a double click.
    */
-  constructor(element, onSelect, onPoint) {
+  constructor(element, onSelect, onPoint, onUndo) {
+    element.addEventListener("dblclick", onUndo);
     this.#element = element;
     this.#onSelect = onSelect;
     this.#onPoint = onPoint;

@@ -1,6 +1,7 @@
 // The panel of the chosen series: chart, caption, table of the latest points, CSV.
 
 import { Chart } from "./chart.js";
+import { asCommand } from "./command.js";
 import { byId, make, setText } from "./dom.js";
 import { download } from "./download.js";
 import { brief, stamp, stampUs, value, width } from "./format.js";
@@ -17,7 +18,12 @@ const REREAD_BUCKETS_MS = 300_000;
 const TABLE_ROWS = 20;
 
 export class Plot {
-  #chart = new Chart(byId("chart"), (from, to) => this.#range.set(from, to), (i) => this.#point(i));
+  #chart = new Chart(
+    byId("chart"),
+    (from, to) => this.#range.set(from, to),
+    (i) => this.#point(i),
+    () => this.#range.undo(),
+  );
   #range = new Range(() => {
     this.#ranged();
     this.#restart();
@@ -73,7 +79,8 @@ export class Plot {
   #clear() {
     this.#chart.clear();
     byId("chart").setAttribute("aria-label", "No chart yet");
-    byId("latest").hidden = true;
+    for (const id of ["latest", "elsewhere"]) byId(id).hidden = true;
+    for (const id of ["figures", "line", "program"]) setText(byId(id), "");
     byId("rows").replaceChildren();
     this.#shownLatest = "";
     setText(byId("readout"), "");
@@ -120,6 +127,7 @@ export class Plot {
     if (canDraw) this.#chart.show(this.#track, start, end);
     this.#describe(canDraw);
     this.#table(latest, !canDraw);
+    this.#tellElsewhere();
   }
 
   #describe(canDraw) {
@@ -137,8 +145,16 @@ export class Plot {
     // of the points, not of the means that stand for them
     const least = (lows ?? values).map(Number).reduce((a, b) => Math.min(a, b));
     const most = (highs ?? values).map(Number).reduce((a, b) => Math.max(a, b));
-    const label = `Chart of ${this.#source.name}. ${amount} Last ${brief(values.at(-1))}, least ${brief(least)}, greatest ${brief(most)}.`;
-    byId("chart").setAttribute("aria-label", label);
+    const figures = `Last ${brief(values.at(-1))}, least ${brief(least)}, greatest ${brief(most)}`;
+    setText(byId("figures"), isFlag ? "" : `${figures}${widthMs ? "" : `, mean ${brief(mean(values))}`}`);
+    byId("chart").setAttribute("aria-label", `Chart of ${this.#source.name}. ${amount} ${figures}.`);
+  }
+
+  #tellElsewhere() {
+    const { line, program } = asCommand(this.#source.deviceId, this.#source.name, this.#range.state);
+    setText(byId("line"), line);
+    setText(byId("program"), program);
+    byId("elsewhere").hidden = false;
   }
 
   #table(latest, isAllThereIs) {
@@ -185,6 +201,8 @@ export class Plot {
     }
   }
 }
+
+const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 
 /** The last points of a track; of buckets, which are none, and of an empty range they are read. */
 async function latestPoints(source, { times, values, widthMs }, { from, to }, signal) {

@@ -10,6 +10,7 @@ const field = (ms) => {
 };
 
 export class Range {
+  #before = []; // what was chosen when parts of the chart were drawn over
   #from = null; // ms, of a custom range
   #to = null;
   #changed;
@@ -34,10 +35,18 @@ export class Range {
 
   /** Choose a custom range (ms), as when one was drawn on the chart. */
   set(from, to) {
+    this.#before.push(this.state);
     this.#from = Math.floor(from);
     this.#to = Math.ceil(to);
     byId("range").value = "custom";
     this.#show();
+    this.#changed();
+  }
+
+  /** Go back to the range before the last `set`. */
+  undo() {
+    if (this.#before.length === 0) return;
+    this.#choose(this.#before.pop());
     this.#changed();
   }
 
@@ -49,6 +58,11 @@ export class Range {
 
   /** Choose what `state` was; null or a kind that there is not: the last hour. Nobody is told. */
   restore(state) {
+    this.#before = [];
+    this.#choose(state);
+  }
+
+  #choose(state) {
     const select = byId("range");
     select.value = state?.kind ?? "3600";
     if (select.selectedIndex < 0) select.value = "3600";
@@ -61,6 +75,7 @@ export class Range {
   }
 
   #onChoice() {
+    this.#before = [];
     if (this.#kind === "custom" && this.#from === null) {
       // something to start from: the last hour until now
       this.#from = Math.floor(Date.now() / 60_000) * 60_000 - 3_600_000;

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,3 +198,93 @@ def test_no_line_is_drawn_across_an_outage(visit: Any, live: Live) -> None:
     visit.wait_for("#chart-title", "whole")
     visit.wait_for("#caption", "20 points")
     visit.until(lambda: visit.ink() > broken * 1.2, lambda: f"{visit.ink()} and {broken}")
+
+
+def ranges() -> dict[str, dict[str, Any]]:
+    start = 1_770_980_400_000
+    return {
+        "hours": {"kind": "21600", "from": None, "to": None},
+        "minutes": {"kind": "900", "from": None, "to": None},
+        "all": ALL,
+        "from": {"kind": "custom", "from": start + 250, "to": None},
+        "both": {"kind": "custom", "from": start, "to": start + 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hours", "--since=6h"),
+        ("minutes", "--since=15m"),
+        ("all", ""),
+        ("from", "--from=2026-02-13T11:00:00.250Z"),
+        ("both", "--from=2026-02-13T11:00:00Z --to=2026-02-13T11:00:00.001Z"),
+    ],
+)
+def test_range_is_an_option_of_the_command(visit: Any, name: str, options: str) -> None:
+    visit.open()
+    made = call(visit, "command", "asCommand", "d:1", "t", ranges()[name])
+    assert made["line"] == f"iobeam query --device=d:1 --series=t {options}".rstrip()
+    compile(made["program"], "snippet", "exec")
+
+
+@pytest.mark.parametrize("series", ["a b", "it's $HOME `x` \\", "-dash", "é ☃", 'say "hi" 50%'])
+def test_what_the_page_says_for_elsewhere_works_there(
+    visit: Any, live: Live, tmp_path: Path, series: str
+) -> None:
+    live.send(["time", series], [[now_us() - S, 21.5]])
+    visit.sign_in()
+    visit.wait_for("#caption", "1 point")
+    visit.page.locator("#elsewhere summary").click()
+    line, program = (visit.page.locator(f"#{one}").text_content() for one in ("line", "program"))
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "IOBEAM_BACKEND": f"{visit.base}/v1/",
+        "IOBEAM_PROJECT_ID": "1",
+        "IOBEAM_TOKEN": live.token,
+        "PYTHONIOENCODING": "utf-8",
+    }
+    for command in (["sh", "-c", line], [sys.executable, "-c", program]):
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "21.5" in done.stdout
+
+
+def test_double_click_goes_back_to_what_was_drawn_over(visit: Any, live: Live) -> None:
+    live.send(["time", "load"], rows(120))
+    visit.sign_in()
+    visit.wait_for("#caption", "120 points")
+    visit.wait_for("#figures", "Last 0, least 0, greatest 49, mean 22")
+    for start, end in ((0.75, 0.95), (0.2, 0.8)):
+        before = visit.page.text_content("#caption")
+        at = chart_of(visit)
+        visit.page.mouse.move(*at(start))
+        visit.page.mouse.down()
+        visit.page.mouse.move(*at(end), steps=4)
+        visit.page.mouse.up()
+        visit.until(
+            lambda before=before: (
+                "points from" in visit.page.text_content("#caption")
+                and visit.page.text_content("#caption") != before
+            ),
+            lambda: f"{visit.page.text_content('#caption')} {fragment_of(visit)}",
+        )
+    smallest = fragment_of(visit)
+    visit.page.mouse.dblclick(*chart_of(visit)(0.5))
+    visit.until(lambda: fragment_of(visit) != smallest, lambda: fragment_of(visit))
+    assert "from=" in fragment_of(visit)
+    visit.wait_for("#caption", "points from")
+    visit.page.mouse.dblclick(*chart_of(visit)(0.5))
+    visit.wait_for("#caption", "120 points")
+    assert visit.page.input_value("#range") == "3600"
+    assert fragment_of(visit) == "#device=dev-1&series=load&last=3600"
+
+
+def chart_of(visit: Any) -> Callable[[float], tuple[float, float]]:
+    """Where the pointer goes for a share of the chart's width; fields above it come and go."""
+    box = visit.page.locator("#chart .u-over").bounding_box()
+    return lambda share: (box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
