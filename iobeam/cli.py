@@ -8,10 +8,12 @@ from the command line, where every user of the machine could read it.
 from __future__ import absolute_import
 
 import argparse
+import difflib
 import errno
 import io
 import logging
 import os
+import re
 import sys
 
 from iobeam import __version__
@@ -43,7 +45,9 @@ def main(argv=None):
     """
     parser = _parser()
     _complete(parser)
-    options = parser.parse_args(argv)
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(options.parser, unknown)
     try:
         return options.command(options, common.Context(options))
     except ValueError as error:
@@ -81,12 +85,36 @@ def _leaveNothing():
             pass
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and not all that there is."""
+
+    def error(self, message):
+        self.exit(common.WRONG, "{}: {}{}see {} --help\n".format(
+            self.prog, message, " " if message.endswith("?") else "; ",
+            self.prog))
+
+
+def _refuse(parser, unknown):
+    """End it because of arguments that a command does not know."""
+    # What follows a "=", or stands alone, may be a token.
+    name = next((text for text in unknown if text.startswith("-")), None)
+    if name is None:
+        parser.error("there is an argument too many")
+    name = name.split("=")[0]
+    options = sorted(set(re.findall("--[a-z][a-z-]*", parser.format_usage())))
+    near = difflib.get_close_matches(name, options, 1)
+    parser.error("there is no option {}".format(name) + "".join(
+        "; did you mean {}?".format(other) for other in near))
+
+
 def _parser():
-    parser = argparse.ArgumentParser(prog="iobeam", description="Send time "
-                                     "series to iobeam, and ask for them.")
+    parser = _Parser(prog="iobeam", description="Send time "
+                     "series to iobeam, and ask for them.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="name", metavar="COMMAND")
     commands.required = True
     for module in _COMMANDS:
         module.addTo(commands)
+    for parser_ in commands.choices.values():
+        parser_.set_defaults(parser=parser_)
     return parser

@@ -141,6 +141,30 @@ class NoBackendTest(running.CliTest):
 
 
 @unittest.skipIf(os.name == "nt", "no POSIX shell")
+class MisuseTest(running.CliTest):
+    def test_one_line_says_what_is_wrong_and_what_to_do(self):
+        for arguments, words in (
+                (["query", "--sincee", "1h"], "there is no option --sincee; "
+                 "did you mean --since? see iobeam query --help"),
+                (["send", "a.csv", "--delimeter=;"],
+                 "--delimeter; did you mean --delimiter?"),
+                (["devices", "--qqqqqq"],
+                 "there is no option --qqqqqq; see iobeam devices --help"),
+                (["token", self.token], "an argument too many; see iobeam"),
+                (["configure", "--tokn=" + self.token], "--token"),
+                (["query", "--limit", "x"], "see iobeam query --help"),
+                (["buffer", "lss"], "'ls', 'flush'"), (["frob"], "'doctor'"),
+                (["send"], "see iobeam send --help"),
+                ([], "see iobeam --help")):
+            with mock.patch("sys.stderr", running.Stream()) as said, \
+                    self.assertRaises(SystemExit) as caught:
+                cli.main(arguments)
+            self.assertEqual(2, caught.exception.code)
+            self.assertIn(words, said.getvalue())
+            self.assertEqual(1, said.getvalue().count("\n"), arguments)
+            self.assertNotIn(self.token, said.getvalue())
+
+
 class CompletionTest(unittest.TestCase):
     """What a shell is told that has run register-python-argcomplete."""
 
