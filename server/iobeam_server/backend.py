@@ -81,6 +81,7 @@ class Backend:
             undo.callback(self.server.close_all)
             # last: a token made before the address turned out to be taken would never be shown
             self.first_start = first_project(self.store, config)
+            self.project_id = least_project(self.store)
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Backend:
@@ -143,6 +144,7 @@ class Workers:
         self.url = url_of(self._listener, config)
         with contextlib.closing(open_storage(url, config)) as store:
             self.first_start = first_project(store, config)
+            self.project_id = least_project(store)
 
     @property
     def names(self) -> list[str]:
@@ -169,6 +171,11 @@ def first_project(store: Storage, config: Config) -> Optional[FirstStart]:
         store, project.project_id, READ | WRITE, config.token_life_s, None, True, config
     )
     return FirstStart(project, token)
+
+
+def least_project(store: Storage) -> int:
+    """Return the least id of a project: that of an old script may be the only one."""
+    return store.projects.all()[0].project_id  # in the order of ids
 
 
 def _raise_descriptor_limit(wanted: int) -> None:

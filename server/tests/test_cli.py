@@ -184,6 +184,15 @@ def test_first_start_writes_the_token_to_a_private_file(database: str, tmp_path:
     assert Path(path).read_text().count(".") == 2
 
 
+def test_only_project_is_that_of_an_old_script(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    with contextlib.closing(open_storage(url, Config())) as store:
+        store.projects.create("greenhouse", 0, project_id=4711)
+    banner = serve_once(url, tmp_path)
+    assert re.search("^export IOBEAM_PROJECT_ID=4711$", banner, re.M)
+    assert banner.count("--project 4711 --read --write") == 2
+
+
 def test_what_later_starts_print_can_be_pasted(database: str, tmp_path: Path) -> None:
     folder = tmp_path / "a folder"
     folder.mkdir()

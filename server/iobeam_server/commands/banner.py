@@ -103,7 +103,7 @@ def _show_token(backend: Started, database: str, configure: str) -> str:
 
     A first token is printed to a terminal only: elsewhere stdout ends up in a log.
     """
-    click.echo("export IOBEAM_PROJECT_ID=1")
+    click.echo(f"export IOBEAM_PROJECT_ID={backend.project_id}")
     first = backend.first_start
     if first is None:
         command = _token_command(backend, database)
@@ -130,4 +130,5 @@ def _token_command(backend: Started, database: str) -> str:
         words += ["--database", f"sqlite:///{path}"]
     if backend.config.secret_file is not None:
         words += ["--secret-file", os.path.abspath(backend.config.secret_file)]
-    return " ".join(map(shlex.quote, [*words, "--project", "1", "--read", "--write"]))
+    words += ["--project", str(backend.project_id), "--read", "--write"]
+    return " ".join(map(shlex.quote, words))
