@@ -87,11 +87,24 @@ class Layout(object):
                                  "before it".format(cells.shown(clock)))
         return date + " " + clock
 
-    def isMostlyNumbers(self, place):
-        """True if nine of ten cells of a column are numbers, in the sample."""
+    def noteClocks(self, rows):
+        """Know how many digits a clock without colons has, from all rows."""
+        if self.clockDigits:
+            place = self.times[1]
+            clocks = (row[place].strip() for row in rows if len(row) > place)
+            if any(clock.isdigit() and len(clock) > 4 for clock in clocks):
+                self.clockDigits = 6
+
+    def isOddWord(self, place, word):
+        """True if a word alone keeps a column from being numbers, such as nil.
+
+        Nine of ten cells are numbers, in the sample. An id such as 007 is text
+        as well, and no such word.
+        """
         found = [cells.kindOf(cell.strip()) < cells.TEXT
                  for cell in self.cellsAt(place)]
-        return bool(found) and 10 * sum(found) >= 9 * len(found)
+        return (word is not None and not re.search("[0-9]", word)
+                and 10 * sum(found) >= 9 * max(1, len(found)))
 
     def placeOf(self, name, option):
         """The place of a column by its name; InDoubt if there is none."""

@@ -214,9 +214,8 @@ class Reading(object):
 
     def oddCells(self):
         """(name, cell) of columns that are texts for the sake of few cells."""
-        return [(self.layout.names[place], self._kinds[place].odd)
-                for place in self._texts() if self._kinds[place].odd
-                and self.layout.isMostlyNumbers(place)]
+        return [(self.layout.names[at], self._kinds[at].odd)
+                for at in self._texts(True)]
 
     def _kindAt(self, key, name):
         found = self._kinds.get(key)
@@ -229,8 +228,8 @@ class Reading(object):
 
     def survey(self, progress=None):
         """Look at all rows: orders, kinds, times, repeats."""
-        self._learnTimes(self._sample(), self._orderOf(
-            cells_ for chunk in self._chunks() for cells_ in chunk.rows))
+        self.layout.noteClocks(self._allRows())
+        self._learnTimes(self._sample(), self._orderOf(self._allRows()))
         self._look(self._chunks(), progress)
         if self._repeats.isMixed:
             self._recount()
@@ -246,6 +245,9 @@ class Reading(object):
         self.rows, self.repeated, self.first, self.last = 0, 0, None, None
         self._folds.clear()
         self._seen, self._doubtful = repeats.Seen(), 0
+
+    def _allRows(self):
+        return (row for chunk in self._chunks() for row in chunk.rows)
 
     def _sample(self):
         return [row for _, row in self.layout.sample]
@@ -366,7 +368,7 @@ class Reading(object):
 
     def _recount(self):
         """Count repeats of rows in no order: needs to know all times."""
-        places = self._textPlaces()
+        places = self._texts(False)
 
         def records():
             self._folds.clear()
@@ -385,17 +387,15 @@ class Reading(object):
                 None if self._isGap(row[place]) else row[place]
                 for place in places])
 
-    def _textPlaces(self):
-        """Of columns whose texts may name what the rows are about."""
-        return [at for at in self._texts() if not self.layout.isMostlyNumbers(at)]
-
-    def _texts(self):
+    def _texts(self, isOdd):
+        """Of columns of texts those that a word alone makes so, or the others."""
         return [] if self.layout.series is not None else [
             place for place in self.layout.places
-            if self._kinds[place].kind == cells.STRING]
+            if self._kinds[place].kind == cells.STRING
+            and self.layout.isOddWord(place, self._kinds[place].odd) == isOdd]
 
     def _refuseMixed(self):
-        telling = [self.layout.names[place] for place in self._textPlaces()
+        telling = [self.layout.names[place] for place in self._texts(False)
                    if place in self._repeats.places]
         if telling:
             raise InDoubt(compat.toNative(
@@ -443,7 +443,7 @@ class Reading(object):
 
         Others have been sent by then, so that only these can be put aside.
         """
-        places = self._textPlaces()
+        places = self._texts(False)
         doubtful = set(self._seen.look(self._records(
             rows, times, devices, places)))
         self.repeated = self._seen.count - self._doubtful - len(doubtful)

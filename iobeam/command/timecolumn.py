@@ -101,8 +101,8 @@ def place(layout, settings):
     if len(layout.times) == 2 and \
             profiles[layout.times[1]] == moments.CLOCK_DIGITS:
         # 930 and 1015, 4523 and 101500: zeros in front are left out
-        layout.clockDigits = 4 if max(len(cell.strip()) for cell in
-                                      layout.cellsAt(layout.times[1])) <= 4 else 6
+        layout.clockDigits = 4
+        layout.noteClocks(row.cells for row in layout.sample)
     if settings.timeFormat in (None, "iso"):
         what = profiles[layout.times[0]]
         if what == moments.EITHER:

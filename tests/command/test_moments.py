@@ -162,11 +162,22 @@ class FormsTest(tables.TableTest):
             self.assertEqual([day + 60000 * at for at in minutes],
                              [moment for moment, _ in sent], clocks)
 
-    def test_a_clock_of_more_digits_than_before_is_a_bad_row(self):
-        rows = [u"20210218,{:04d},1\n".format(k) for k in range(3000)
-                if k % 100 < 60 and k < 2400]
-        text = u"date,time,v\n" + u"".join(rows) + u"20210218,120000,1\n"
-        self.assertEqual([len(rows) + 2], [line for line, _ in self.bad(text)])
+    def test_how_many_digits_a_clock_has_is_seen_in_all_rows(self):
+        """A row a second from 00:10:00 on: 1000 of four digits, then 10000."""
+        seconds = range(600, 3800)
+        rows = [u"20210218,{}{:02d}{:02d},1\n".format(
+            k // 3600 or "", k // 60 % 60, k % 60) for k in seconds]
+        text = u"date,time,v\n" + u"".join(rows)
+        day = A - 78383000
+        self.assertEqual([day + 1000 * k for k in seconds],
+                         [moment for moment, _ in self.read(text)])
+
+    def test_words_among_clocks_of_digits_change_nothing(self):
+        rows = u"".join(u"20210218,{},1\n".format(clock) for clock in (
+            "930", "1015", "missing", "1016"))
+        found = self.read(u"date,time,v\n" + rows)
+        self.assertEqual([A - 78383000 + 60000 * at for at in (
+            570, 615, 616)], [moment for moment, _ in found])
 
 
 class ZonesTest(tables.TableTest):

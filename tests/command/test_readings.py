@@ -402,8 +402,11 @@ class DevicesTest(tables.TableTest):
                          (reading.repeated, reading.kinds(),
                           reading.oddCells()))
         self.assertEqual([], self.inspect(text, nulls=[u"nil"]).oddCells())
-        self.assertEqual([], self.inspect(
-            text, types={u"isig": "string"}).oddCells())
+        # ids are texts, whatever they look like
+        ids = text.replace(u"nil", u"007").replace(u"isig", u"id")
+        self.refused(ids, "--device-column id")
+        self.refused(text.replace(u"nil", u"8"), "--device-column isig",
+                     types={u"isig": "string"})
 
     def test_ids_that_are_none(self):
         text = u"time,s,v\n1700000000,sensor.a,1\n1700000000,sensor_a,2\n"
