@@ -226,6 +226,8 @@ def _deadlineResponse(base):
     """A subclass of an HTTP response class that reads within the deadline."""
 
     class DeadlineResponse(base):
+        fp = None  # what its finalizer asks for, even where __init__ was cut short
+
         def __init__(self, sock, exchange, *args, **kwargs):
             self._exchange = exchange
             base.__init__(self, _DeadlineSocket(sock, exchange), *args,
