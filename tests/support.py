@@ -69,6 +69,7 @@ if hypothesis is not None:
         suppress_health_check=[hypothesis.HealthCheck.too_slow])
     hypothesis.settings.load_profile("iobeam")
     given, example, st = hypothesis.given, hypothesis.example, strategies
+    note = hypothesis.note  # said where an example fails
 else:
     class _Anything(object):
         """Stands for every strategy, and for what is done with it."""
@@ -79,7 +80,7 @@ else:
         def __or__(self, _):
             return self
 
-    st = _Anything()
+    st = note = _Anything()
 
     def given(*_, **__):
         return unittest.skip("hypothesis is not installed")

@@ -164,11 +164,11 @@ class LineSplitter(object):
     def split(self, block, isLast=False):
         """The lines that are whole with this piece; the last ends them all."""
         text = self._decoder.decode(block, isLast)
-        if text and self._skipsNewline:
-            text = text[1:] if text.startswith(u"\n") else text
-            self._skipsNewline = False
+        if text:  # none comes of half a character
+            if self._skipsNewline and text.startswith(u"\n"):
+                text = text[1:]
+            self._skipsNewline = text.endswith(u"\r")
         text = self._rest + text
-        self._skipsNewline = text.endswith(u"\r")
         lines = io.StringIO(text, newline=u"").readlines()
         self._rest = u""
         if lines and not isLast and lines[-1][-1] not in _ENDS:

@@ -133,6 +133,20 @@ def same(one, other):
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
+class LineSplitterTest(unittest.TestCase):
+
+    def test_an_end_of_line_in_two_pieces_is_one(self):
+        for encoding, pieces in [
+                ("utf-8", [b"a\r", b"\nb\r\n"]),
+                ("utf-8", [b"a\r", b"", b"\nb\r\n"]),
+                ("utf-16-le", [b"a\0\r\0", b"\n", b"\0b\0\r\0\n\0"]),
+                ("utf-8", [b"a\r", b"\n", b"b\r", b"", b"\n"])]:
+            splitter = dialect.LineSplitter(encoding)
+            lines = [line for piece in pieces for line in splitter.split(piece)]
+            lines += splitter.split(b"", True)
+            self.assertEqual([u"a", u"b"], [line.strip() for line in lines])
+
+
 @unittest.skipIf(support.hypothesis is None or compat.PY2,
                  "needs hypothesis, and csv of Python 3")
 class PropertyTest(tables.TableTest):
@@ -145,6 +159,7 @@ class PropertyTest(tables.TableTest):
 
     @support.given(tablesOfAnyDialect() if support.hypothesis else None)
     def test_the_table_comes_out_or_a_refusal(self, written):
+        support.note((written.text, written.dialect))
         try:
             content = written.text.encode(written.dialect["encoding"])
         except UnicodeEncodeError:
@@ -177,6 +192,7 @@ class PropertyTest(tables.TableTest):
         encoding = "utf-8" if written.dialect["encoding"] == "cp1252" \
             else written.dialect["encoding"]
         content = written.text.encode(encoding)
+        support.note((content, written.dialect))
         settings = readings.Settings(zone=moments.zoneOf("UTC"))
         try:
             right = tables.rowsOf(readings.inspect(
