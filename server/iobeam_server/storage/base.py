@@ -177,6 +177,20 @@ def at_once(series: Sequence[Series]) -> int:
     return FETCH_TEXTS if Kind.TEXT in [one.kind for one in series] else FETCH_ROWS
 
 
+class Sums(NamedTuple):
+    """Which sums a query wants; see `Points.groups`."""
+
+    series: Sequence[Series]
+    first: int
+    """In us, inclusive, as is `last`."""
+    last: int
+    width_us: Optional[int]
+    apart: bool
+    newest_first: bool = True
+    limit: Optional[int] = None
+    """Only so many buckets, the newest."""
+
+
 class Span(NamedTuple):
     """From when to when, in us, both inclusive."""
 

@@ -14,6 +14,7 @@ from iobeam_server.storage.catalog.namespaces import Namespaces
 from iobeam_server.storage.catalog.projects import Projects
 from iobeam_server.storage.catalog.series import SeriesCatalog
 from iobeam_server.storage.catalog.sql import Database
+from iobeam_server.storage.catalog.summaries import Summaries
 from iobeam_server.storage.catalog.users import Users
 from iobeam_server.storage.upkeep import Contents
 
@@ -29,6 +30,7 @@ class Storage(Points, Database):
         self.namespaces = Namespaces(self)
         self.devices = Devices(self)
         self.series = SeriesCatalog(self)
+        self.summaries = Summaries(self)
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -50,6 +50,9 @@ TABLES = (
     _table("points", "series_id time int_value real_value text_value", key=2),
 )
 
+# What is made of the points when it is wanted, and moves nowhere.
+DERIVED = ("summaries", "summed", "stale_hours")
+
 # What makes a database one that is in use; a fresh one has a signing key and a revision
 # number.
 IN_USE = ("projects", "users", "invites", "series")

@@ -13,7 +13,7 @@ from iobeam_server.config import Config
 from iobeam_server.errors import AlreadyExists, ConfigError
 from iobeam_server.storage import open_storage
 from iobeam_server.storage.store import Storage
-from iobeam_server.storage.upkeep import TABLES
+from iobeam_server.storage.upkeep import DERIVED, TABLES
 
 
 def test_check(store: Storage) -> None:
@@ -95,6 +95,9 @@ def test_the_list_of_tables_is_complete(store: Storage, execute: Execute) -> Non
         columns = {}
         for name, column in found:
             columns.setdefault(name, set()).add(column)
+    assert columns.keys() >= set(DERIVED)
+    for name in DERIVED:
+        del columns[name]
     assert columns == {table.name: set(table.columns) for table in TABLES}
 
 

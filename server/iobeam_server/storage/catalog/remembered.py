@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from iobeam_server.errors import NotFound
 from iobeam_server.rules.points import Kind
-from iobeam_server.storage.catalog import devices
+from iobeam_server.rules.summaries import Range, touched
+from iobeam_server.storage.catalog import devices, summaries
 from iobeam_server.storage.catalog.sql import Sql
 
 MOST = 200_000  # series; some 50 MB, after which the look-ups begin anew
@@ -21,17 +24,21 @@ class Remembered:
         self.namespaces: dict[tuple[int, str], int] = {}
         self.fields: dict[tuple[int, str], tuple[int, Kind]] = {}
         self.series: dict[tuple[int, str, int], int] = {}
+        self._summed: dict[int, list[Range]] = {}
+        self._stale: set[tuple[int, int]] = set()
         self._devices: set[tuple[int, str]] = set()
 
     @property
     def is_full(self) -> bool:
-        return len(self.series) > MOST
+        return len(self.series) > MOST or len(self._stale) > MOST
 
     def forget(self) -> None:
         """Drop everything."""
         self.namespaces.clear()
         self.fields.clear()
         self.series.clear()
+        self._summed.clear()
+        self._stale.clear()
         self._devices.clear()
 
     def namespace(self, sql: Sql, project_id: int, name: str) -> int:
@@ -54,3 +61,19 @@ class Remembered:
                 return False
             self._devices.add(key)
         return True
+
+    def expired(self, sql: Sql, series_id: int, times: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the hours of a series that points of these times make stale and that are not.
+
+        As (series, start); the caller adds them to `stale_hours`.
+        """
+        found = self._summed.get(series_id)
+        if found is None:
+            found = self._summed[series_id] = summaries.summed(sql, series_id)
+        if not found:
+            return []
+        return sorted({(series_id, hour) for hour in touched(times, found)} - self._stale)
+
+    def note_stale(self, hours: Iterable[tuple[int, int]]) -> None:
+        """Remember hours, as (series, start), that have been added to `stale_hours`."""
+        self._stale.update(hours)

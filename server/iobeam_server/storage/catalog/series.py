@@ -8,6 +8,7 @@ from typing import Optional
 from iobeam_server.errors import NotFound
 from iobeam_server.rules.points import INT64_MAX, INT64_MIN, Kind
 from iobeam_server.storage.base import ALWAYS, Extent, Retyped, Series, Span
+from iobeam_server.storage.catalog import summaries
 from iobeam_server.storage.catalog.mending import Mending, PointRow
 from iobeam_server.storage.catalog.sql import Database, Sql
 
@@ -56,6 +57,7 @@ class SeriesCatalog:
         `at_most` keeps the transaction short, so that imports go on beside it.
         """
         with self._database.writing() as sql:
+            sql.beside_writers()
             # the time of the last one is looked up: only some SQLites have DELETE .. LIMIT
             last = sql.one(
                 "SELECT time FROM points WHERE series_id = ? AND time >= ?"
@@ -64,11 +66,13 @@ class SeriesCatalog:
                 since,
                 at_most - 1,
             )
+            until = until if last is None else min(until, last[0])
+            summaries.expire(sql, series_id, since, until)
             return sql.execute(
                 "DELETE FROM points WHERE series_id = ? AND time >= ? AND time <= ?",
                 series_id,
                 since,
-                until if last is None else min(until, last[0]),
+                until,
             ).rowcount
 
     def drop(self, project_id: int, namespace: str, name: str, device_id: Optional[str]) -> int:
@@ -88,6 +92,7 @@ class SeriesCatalog:
             for one in ids:  # one by one: with the key alone TimescaleDB and Citus find their parts
                 dropped += sql.execute("DELETE FROM points WHERE series_id = ?", one).rowcount
                 sql.execute("DELETE FROM series WHERE series_id = ?", one)
+                summaries.discard(sql, one)
             sql.execute(
                 "DELETE FROM fields WHERE field_id = ?"
                 " AND NOT EXISTS (SELECT 1 FROM series WHERE field_id = ?)",
@@ -124,6 +129,7 @@ class SeriesCatalog:
             field_id, old = _field(sql, project_id, namespace, name)
             mending = Mending(old, kind)
             for series_id, device_id in _of_field(sql, field_id):
+                summaries.discard(sql, series_id)
                 for rows in _pieces(sql, series_id):
                     sql.rewrite(series_id, *mending.convert(device_id, rows))
             result = mending.result(drop_unfit)

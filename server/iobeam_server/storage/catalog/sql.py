@@ -12,6 +12,9 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, ClassVar, Optional, Protocol
 
+SummaryRow = tuple[Any, ...]
+"""Start, points, then what they add up to, of which the doubles may differ by their last digits."""
+
 
 class Cursor(Protocol):
     """What both drivers give back."""
@@ -54,6 +57,23 @@ class Sql(abc.ABC):
     ) -> None:
         """Give points of a series new values, as (time, integer, real, text); delete others."""
 
+    @abc.abstractmethod
+    def sum_up(self, series_id: int, width_us: int, since: int, until: int) -> None:
+        """Make the summaries of a series anew, from one time up to and without another.
+
+        Those of hours from the points, those of days from those of hours.
+        """
+
+    @abc.abstractmethod
+    def sums(
+        self, series_id: int, width_us: int, since: int, until: int
+    ) -> tuple[Sequence[SummaryRow], Sequence[SummaryRow]]:
+        """Return such summaries as they are, and as they would be made now; by their starts."""
+
+    @abc.abstractmethod
+    def beside_writers(self) -> None:
+        """Hold off whoever takes away, or sums up, until the transaction ends."""
+
     def one(self, sql: str, *values: object) -> Any:
         """Return the first row, or None."""
         return self.execute(sql, *values).fetchone()
@@ -75,6 +95,10 @@ class Database(abc.ABC):
     def searching(self) -> AbstractContextManager[Sql]:
         """The same, for what may take long; where connections are few, it has its own."""
         return self.reading()
+
+    @abc.abstractmethod
+    def snapshot(self) -> AbstractContextManager[Sql]:
+        """Statements that change nothing, all of the moment of the first one."""
 
     @abc.abstractmethod
     def writing(self) -> AbstractContextManager[Sql]:

@@ -178,20 +178,21 @@ class _Cancelling:
 
 
 @contextlib.contextmanager
-def bounded(connection: Connection) -> Iterator[None]:
-    """A transaction that only reads, each statement of which the server ends at the deadline."""
+def bounded(connection: Connection, at_one_moment: bool = False) -> Iterator[None]:
+    """A transaction that only reads, each statement of which the server ends at the deadline.
+
+    Args:
+        connection: which has none.
+        at_one_moment: all statements see the same; else each what is there when it begins.
+    """
     deadline = deadlines.current.get()
     left = None if deadline is None else deadline.remaining()
-    if left is None:
-        with connection.transaction():
-            yield
-        return
-    # one message: a setting of its own would cost a short query one more way there and back
-    connection.execute(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
-        f"SET LOCAL statement_timeout = {int((left + SLACK_S) * 1_000)}",
-        prepare=False,
-    )
+    level = "REPEATABLE READ" if at_one_moment else "READ COMMITTED"
+    begin = f"BEGIN ISOLATION LEVEL {level} READ ONLY"
+    if left is not None:
+        # one message: a setting of its own would cost a short query one more way there and back
+        begin += f";SET LOCAL statement_timeout = {int((left + SLACK_S) * 1_000)}"
+    connection.execute(begin, prepare=False)
     try:
         yield
     except BaseException:

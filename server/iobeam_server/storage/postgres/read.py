@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from iobeam_server.rules.aggregates import Bucket
 from iobeam_server.rules.points import INT64_MAX, INT64_MIN, Kind, Value
-from iobeam_server.storage.base import Point, Points, Selection, Series, at_once
-
-# PostgreSQL refuses a sum beyond the doubles, where an infinity is wanted. Very large ones are
-# added up apart, in parts of a power of two, which loses nothing.
-_LARGE = 1e290
-_PARTS = 2.0**60
+from iobeam_server.storage.base import Point, Points, Selection, Series, Sums, at_once
+from iobeam_server.storage.catalog.sql import Sql
+from iobeam_server.storage.catalog.summaries import Summaries, covers
+from iobeam_server.storage.postgres import sums
 
 
 class PointsInServer(Points):
     """The queries, as SQL; the store, which has the connections, carries them out."""
 
+    summaries: Summaries
+
     @abc.abstractmethod
     def fetched(self, sql: str, values: Sequence[object], at_once: int) -> Iterator[list[Any]]:
         """Yield rows, `at_once` at a time, all of one moment."""
+
+    @abc.abstractmethod
+    def planned(self, plan: Callable[[Sql], sums.Statement], at_once: int) -> Iterator[list[Any]]:
+        """Yield the rows of a statement that `plan` makes of what it reads at the same moment."""
 
     def points(self, series: Series, selection: Selection) -> Iterator[Point]:
         return chain.from_iterable(self._points(series, selection))  # no frame for each point
@@ -53,24 +57,18 @@ class PointsInServer(Points):
     ) -> Iterator[Bucket]:
         if selection.filters_values and series.kind is not Kind.NUMBER:
             return
-        where, values = _where(series, selection)
-        sql = f"SELECT {_number_of(width_us)} AS number, {_sums_of(series.kind)}"
-        sql += f" FROM points WHERE {where}"
-        if width_us is not None:
-            sql += " GROUP BY number"
-        if selection.limit is None:
-            sql += " ORDER BY number"
+        within = _within(selection.start, selection.end)
+        limit = None if selection.limit is None else min(selection.limit, INT64_MAX)
+        wanted = Sums([series], *within, width_us, False, False, limit)
+        if selection.filters_values:
+            sql, values = sums.of_selected(wanted, *_where(series, selection))
+            found = _buckets_in(self.fetched(sql, values, at_once([series])), wanted)
         else:
-            sql = f"SELECT * FROM ({sql} ORDER BY number DESC LIMIT %s) AS last ORDER BY number"
-            values.append(min(selection.limit, INT64_MAX))
-        for rows in self.fetched(sql, values, at_once([series])):
-            for row in rows:
-                if row[1] == 0:  # an ungrouped aggregate answers one row over nothing
-                    continue
-                found = _bucket(width_us, row)
-                if width_us is None and selection.start is not None:
-                    found = found._replace(start=selection.start)
-                yield found
+            found = self._sums(wanted)
+        for _, one in found:
+            if width_us is None and selection.start is not None:
+                one = one._replace(start=selection.start)
+            yield one
 
     def rows(
         self,
@@ -91,14 +89,14 @@ class PointsInServer(Points):
             values = (series[0].series_id, first, last, limit)
         elif limit is None:
             sql = (
-                f"SELECT time, s.at, {columns} FROM {_SERIES}"
+                f"SELECT time, s.at, {columns} FROM {sums.SERIES}"
                 " JOIN points ON series_id = s.id AND time BETWEEN %s AND %s"
                 " ORDER BY time DESC, s.at"
             )
             values = (_ids(series), first, last)
         else:
             sql = (
-                f"SELECT p.time, s.at, {columns} FROM {_SERIES} CROSS JOIN LATERAL"
+                f"SELECT p.time, s.at, {columns} FROM {sums.SERIES} CROSS JOIN LATERAL"
                 f" (SELECT * FROM points WHERE series_id = s.id AND {within}) AS p"
                 " ORDER BY p.time DESC, s.at"
             )
@@ -121,24 +119,21 @@ class PointsInServer(Points):
         width_us: Optional[int],
         apart: bool,
     ) -> Iterator[tuple[int, Bucket]]:
-        if not series:
-            return
-        keys = [*(["number"] if width_us is not None else []), *(["s.at"] if apart else [])]
-        sql = (
-            f"SELECT {'s.at' if apart else '1'}, {_number_of(width_us)} AS number,"
-            f" {_sums_of(series[0].kind)}"
-            f" FROM {_SERIES} JOIN points ON series_id = s.id AND time BETWEEN %s AND %s"
-        )
-        if keys:
-            sql += f" GROUP BY {', '.join(keys)}"
-        sql += " ORDER BY number DESC" + (", s.at" if apart else "")
-        for rows in self.fetched(sql, (_ids(series), *_within(start, end)), at_once(series)):
-            for at, *row in rows:
-                if row[1]:  # an ungrouped aggregate answers one row over nothing
-                    yield at - 1, _bucket(width_us, row)
+        if series:
+            yield from self._sums(Sums(series, *_within(start, end), width_us, apart))
+
+    def _sums(self, wanted: Sums) -> Iterator[tuple[int, Bucket]]:
+        many = at_once(wanted.series)
+        if self.summaries.serve(wanted):
+            rows = self.planned(lambda sql: sums.of_summaries(wanted, covers(sql, wanted)), many)
+        else:
+            rows = self.fetched(*sums.of_points(wanted), many)
+        return _buckets_in(rows, wanted)
 
 
-_SERIES = "unnest(%s::bigint[]) WITH ORDINALITY AS s (id, at)"
+def _buckets_in(pieces: Iterable[list[Any]], wanted: Sums) -> Iterator[tuple[int, Bucket]]:
+    found = (sums.bucket(row, wanted.width_us) for rows in pieces for row in rows)
+    return (one for one in found if one is not None)
 
 
 def _ids(series: Sequence[Series]) -> list[int]:
@@ -148,40 +143,6 @@ def _ids(series: Sequence[Series]) -> list[int]:
 def _value_of(kind: Kind) -> str:
     # apart: a common type of both would be a double, and swallow digits of an integer
     return "text_value" if kind is Kind.TEXT else "int_value, real_value"
-
-
-def _number_of(width_us: Optional[int]) -> str:
-    """Return the expression for a bucket: its number, or where the only one starts."""
-    if width_us is None:
-        return "min(time)"
-    # the quotient's floor, also before 1970; stays within 64 bits wherever the time does
-    return f"time / {int(width_us)} - (mod(time, {int(width_us)}) < 0)::int"
-
-
-def _sums_of(kind: Kind) -> str:
-    extremes = "min(text_value), max(text_value), NULL, NULL"
-    if kind is not Kind.TEXT:
-        extremes = "min(int_value), max(int_value), min(real_value), max(real_value)"
-    return (
-        "count(*), sum(int_value),"
-        f" sum(real_value) FILTER (WHERE abs(real_value) < {_LARGE!r}),"
-        f" sum(real_value / {_PARTS!r}) FILTER (WHERE abs(real_value) >= {_LARGE!r}),"
-        f" {extremes}"
-    )
-
-
-def _bucket(width_us: Optional[int], row: Sequence[Any]) -> Bucket:
-    number, count, whole, real, large, *extremes = row
-    if large is not None:
-        real = (real or 0.0) + large * _PARTS
-    return Bucket(
-        number * (width_us or 1),
-        count,
-        int(whole or 0),
-        real,
-        min((value for value in extremes[0::2] if value is not None), default=None),
-        max((value for value in extremes[1::2] if value is not None), default=None),
-    )
 
 
 def _within(start: Optional[int], end: Optional[int]) -> tuple[int, int]:

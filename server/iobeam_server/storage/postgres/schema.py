@@ -120,7 +120,37 @@ _STEP_3 = (
         created bigint NOT NULL)""",
 )
 
-STEPS = (_STEP_1, _STEP_2, _STEP_3)
+# See `storage.catalog.summaries`.
+_STEP_4 = (
+    """CREATE TABLE summaries (
+        series_id bigint NOT NULL,
+        width bigint NOT NULL,  -- us, of an hour or a day
+        start bigint NOT NULL,  -- us
+        points bigint NOT NULL,
+        int_sum numeric,
+        real_sum double precision,
+        large_sum double precision,  -- of very large ones, in parts: see postgres.sums
+        int_least bigint,
+        int_greatest bigint,
+        real_least double precision,
+        real_greatest double precision,
+        first bigint NOT NULL,  -- us
+        last bigint NOT NULL,   -- us
+        PRIMARY KEY (series_id, width, start))""",
+    # times of which there are summaries, of whole hours
+    """CREATE TABLE summed (
+        series_id bigint NOT NULL,
+        since bigint NOT NULL,
+        until bigint NOT NULL,
+        PRIMARY KEY (series_id, since))""",
+    # those among them whose points have changed
+    """CREATE TABLE stale_hours (
+        series_id bigint NOT NULL,
+        start bigint NOT NULL,
+        PRIMARY KEY (series_id, start))""",
+)
+
+STEPS = (_STEP_1, _STEP_2, _STEP_3, _STEP_4)
 
 
 def migrate(sql: PostgresSql) -> None:

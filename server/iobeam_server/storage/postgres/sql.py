@@ -7,7 +7,8 @@ from typing import Any, Optional
 
 import psycopg
 
-from iobeam_server.storage.catalog.sql import Sql, inserting, with_percents
+from iobeam_server.storage.catalog.sql import Sql, SummaryRow, inserting, with_percents
+from iobeam_server.storage.postgres import sums
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -45,6 +46,26 @@ class PostgresSql(Sql):
             *[number] * 3,
         )
         return done.rowcount == 1
+
+    def sum_up(self, series_id: int, width_us: int, since: int, until: int) -> None:
+        self.execute(
+            "DELETE FROM summaries WHERE series_id = ? AND width = ? AND start >= ? AND start < ?",
+            series_id,
+            width_us,
+            since,
+            until,
+        )
+        made = sums.made(width_us, more=f", {int(series_id)}, {int(width_us)}")
+        self.execute(f"{sums.INTO} {made}", series_id, since, until)
+
+    def sums(
+        self, series_id: int, width_us: int, since: int, until: int
+    ) -> tuple[Sequence[SummaryRow], Sequence[SummaryRow]]:
+        wanted = series_id, since, until
+        return self.many(sums.STORED, *wanted, width_us), self.many(sums.made(width_us), *wanted)
+
+    def beside_writers(self) -> None:
+        self.execute("SELECT pg_advisory_xact_lock_shared(?)", CATALOG_LOCK)
 
     def alone(self) -> None:
         self.execute("SELECT pg_advisory_xact_lock(?)", ALONE_LOCK)

@@ -11,13 +11,14 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import psycopg
 
 from iobeam_server import deadlines
 from iobeam_server.errors import ConfigError, ServerError, StorageDefect
 from iobeam_server.storage.base import Batch, Size
+from iobeam_server.storage.catalog.sql import Sql
 from iobeam_server.storage.postgres import schema, timescale, upkeep
 from iobeam_server.storage.postgres.connections import (
     CONNECT_TIMEOUT_S,
@@ -29,6 +30,7 @@ from iobeam_server.storage.postgres.connections import (
 )
 from iobeam_server.storage.postgres.read import PointsInServer
 from iobeam_server.storage.postgres.sql import CATALOG_LOCK, Connection, PostgresSql
+from iobeam_server.storage.postgres.sums import Statement
 from iobeam_server.storage.postgres.write import INCOMING, BatchWriter
 from iobeam_server.storage.store import Storage
 from iobeam_server.storage.upkeep import Contents, broken, empty
@@ -135,11 +137,21 @@ class PostgresStorage(PointsInServer, Storage):
                 yield rows
                 deadlines.check()
 
+    def planned(self, plan: Callable[[Sql], Statement], at_once: int) -> Iterator[list[Any]]:
+        with self.snapshot() as reader:
+            sql, values = plan(reader)
+            with _cursor(reader.connection) as cursor:
+                cursor.execute(sql, values)
+                while rows := cursor.fetchmany(at_once):
+                    yield rows
+                    deadlines.check()
+
     # -- upkeep ----------------------------------------------------------------
 
     def problems(self) -> Iterator[str]:
         with self.reading() as sql:  # the files themselves are PostgreSQL's to check
             yield from broken(sql)
+        yield from self.summaries.problems()
 
     def backup(self, path: str) -> None:
         raise ConfigError(
@@ -181,6 +193,12 @@ class PostgresStorage(PointsInServer, Storage):
     @contextlib.contextmanager
     def searching(self) -> Iterator[PostgresSql]:
         with self._connections.reading(self._connections.readers) as connection:
+            yield PostgresSql(connection)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[PostgresSql]:
+        reading = self._connections.reading(self._connections.readers)
+        with reading as connection, bounded(connection, at_one_moment=True):
             yield PostgresSql(connection)
 
     @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from iobeam_server.storage.base import Size
 from iobeam_server.storage.catalog.sql import Sql
 from iobeam_server.storage.postgres.sql import Connection
-from iobeam_server.storage.upkeep import PIECE_ROWS, TABLES, Contents, Table
+from iobeam_server.storage.upkeep import DERIVED, PIECE_ROWS, TABLES, Contents, Table
 
 _IDENTITIES = ("signing_keys", "projects", "users", "namespaces", "fields", "series")
 
@@ -59,7 +59,7 @@ def size(sql: Sql) -> Size:
 
 def compact(sql: Sql, full: bool) -> None:
     """See `Storage.compact`; no transaction may be open."""
-    names = ", ".join(table.name for table in TABLES)
+    names = ", ".join([*(table.name for table in TABLES), *DERIVED])
     sql.execute(f"VACUUM ({'FULL, ' if full else ''}ANALYZE) {names}")
 
 

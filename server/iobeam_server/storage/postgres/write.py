@@ -27,6 +27,11 @@ _UPSERT = (
     " real_value = excluded.real_value, text_value = excluded.text_value"
 )
 
+_EXPIRE = (
+    "INSERT INTO stale_hours (series_id, start) SELECT * FROM unnest(%s::bigint[], %s::bigint[])"
+    " ON CONFLICT DO NOTHING"
+)
+
 _Key = tuple[int, int]  # series, time
 _Points = dict[_Key, tuple[Value, Kind]]
 
@@ -44,6 +49,7 @@ class BatchWriter:
         self._catalog = -1
         self._known = Remembered()
         self._has_savepoint = False
+        self._stale: list[_Key] = []  # hours whose summaries are not as the points from now on
 
     def forget(self) -> None:
         """Drop everything remembered."""
@@ -61,6 +67,7 @@ class BatchWriter:
         self._look_at_catalog(connection)
         results: list[Optional[ServerError]] = []
         points: _Points = {}
+        self._stale = []
         for batch in batches:
             try:
                 found = self._settle(connection, batch)
@@ -95,6 +102,10 @@ class BatchWriter:
 
     def _upsert(self, connection: Connection, points: _Points) -> None:
         with connection.cursor() as cursor:
+            if self._stale:  # in one order in all processes, as the points
+                hours = sorted({*self._stale})
+                cursor.execute(_EXPIRE, ([one for one, _ in hours], [start for _, start in hours]))
+                self._known.note_stale(hours)
             with cursor.copy(_COPY) as copy:
                 copy.set_types(_TYPES)
                 for key in sorted(points):
@@ -129,6 +140,7 @@ class BatchWriter:
             for column in part.columns:
                 field_id, kind = fields[column.name]
                 series_id = ids[field_id]
+                self._stale += self._known.expired(sql, series_id, column.times)
                 for moment, value in zip(column.times, column.values):
                     points[series_id, moment] = (value, kind)
         return points

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import abc
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from iobeam_server.rules.aggregates import Bucket
 from iobeam_server.rules.points import INT64_MAX, INT64_MIN, Kind, Value
-from iobeam_server.storage.base import Point, Points, Selection, Series, at_once
+from iobeam_server.storage.base import Point, Points, Selection, Series, Sums, at_once
+from iobeam_server.storage.catalog.sql import Sql
+from iobeam_server.storage.catalog.summaries import Summaries, covers
+from iobeam_server.storage.sqlite import sums
 
 # An integer, a double, or (both are there) -0.0: see `sql.columns`.
 _NUMBER = (
@@ -26,9 +29,15 @@ _ANY = (
 class PointsInFile(Points):
     """The queries, as SQL; the store, which has the connections, carries them out."""
 
+    summaries: Summaries
+
     @abc.abstractmethod
     def fetched(self, sql: str, values: Sequence[Any], at_once: int) -> Iterator[list[Any]]:
         """Yield rows, `at_once` at a time."""
+
+    @abc.abstractmethod
+    def planned(self, plan: Callable[[Sql], sums.Statement], at_once: int) -> Iterator[list[Any]]:
+        """Yield the rows of a statement that `plan` makes of what it reads at the same moment."""
 
     def points(self, series: Series, selection: Selection) -> Iterator[Point]:
         return chain.from_iterable(self._points(series, selection))  # no frame for each point
@@ -56,24 +65,18 @@ class PointsInFile(Points):
     ) -> Iterator[Bucket]:
         if selection.filters_values and series.kind is not Kind.NUMBER:
             return
-        where, values = _where(series, selection)
-        sql = f"SELECT {_start_of(width_us)} AS bucket, {_sums_of(series.kind)}"
-        sql += f" FROM points WHERE {where}"
-        if width_us is not None:
-            sql += " GROUP BY bucket"
-        if selection.limit is None:
-            sql += " ORDER BY bucket"
+        within = _within(selection.start, selection.end)
+        limit = None if selection.limit is None else min(selection.limit, INT64_MAX)
+        wanted = Sums([series], *within, width_us, False, False, limit)
+        if selection.filters_values:
+            sql, values = sums.of_selected(wanted, *_where(series, selection))
+            found = _buckets_in(self.fetched(sql, values, at_once([series])))
         else:
-            sql = f"SELECT * FROM ({sql} ORDER BY bucket DESC LIMIT ?) ORDER BY bucket"
-            values.append(min(selection.limit, INT64_MAX))
-        for rows in self.fetched(sql, values, at_once([series])):
-            for row in rows:
-                if row[1] == 0:  # an ungrouped aggregate answers one row over nothing
-                    continue
-                found = _bucket(*row)
-                if width_us is None and selection.start is not None:
-                    found = found._replace(start=selection.start)
-                yield found
+            found = self._sums(wanted)
+        for _, one in found:
+            if width_us is None and selection.start is not None:
+                one = one._replace(start=selection.start)
+            yield one
 
     def rows(
         self,
@@ -125,55 +128,24 @@ class PointsInFile(Points):
         width_us: Optional[int],
         apart: bool,
     ) -> Iterator[tuple[int, Bucket]]:
-        if not series:
-            return
-        keys = [*(["bucket"] if width_us is not None else []), *(["s.key"] if apart else [])]
-        sql = (
-            f"SELECT {'s.key' if apart else '0'}, {_start_of(width_us)} AS bucket,"
-            f" {_sums_of(series[0].kind)}"
-            " FROM json_each(?) s CROSS JOIN points p"
-            " WHERE p.series_id = s.value AND p.time >= ? AND p.time <= ?"
-        )
-        if keys:
-            sql += f" GROUP BY {', '.join(keys)}"
-        sql += " ORDER BY bucket DESC" + (", s.key" if apart else "")
-        values = (_ids(series), *_within(start, end))
-        for rows in self.fetched(sql, values, at_once(series)):
-            for position, *sums in rows:
-                if sums[1]:  # an ungrouped aggregate answers one row over nothing
-                    yield position, _bucket(*sums)
+        if series:
+            yield from self._sums(Sums(series, *_within(start, end), width_us, apart))
+
+    def _sums(self, wanted: Sums) -> Iterator[tuple[int, Bucket]]:
+        many = at_once(wanted.series)
+        if self.summaries.serve(wanted):
+            rows = self.planned(lambda sql: sums.of_summaries(wanted, covers(sql, wanted)), many)
+        else:
+            rows = self.fetched(*sums.of_points(wanted), many)
+        return _buckets_in(rows)
+
+
+def _buckets_in(pieces: Iterable[list[Any]]) -> Iterator[tuple[int, Bucket]]:
+    return (found for rows in pieces for found in map(sums.bucket, rows) if found is not None)
 
 
 def _ids(series: Sequence[Series]) -> str:
     return json.dumps([one.series_id for one in series])
-
-
-def _start_of(width_us: Optional[int]) -> str:
-    if width_us is None:
-        return "min(time)"
-    # `%` takes the sign of the time; twice over it is the floor's, also before 1970
-    return "time - ((time % :w) + :w) % :w".replace(":w", str(int(width_us)))
-
-
-def _sums_of(kind: Kind) -> str:
-    value = "text_value" if kind is Kind.TEXT else "coalesce(int_value, real_value)"
-    # sum() of 64-bit integers raises on overflow: halves of 32 bits cannot, and add up exactly
-    return (
-        "count(*), sum(int_value >> 32), sum(int_value & 4294967295), sum(real_value),"
-        f" min({value}), max({value})"
-    )
-
-
-def _bucket(
-    start: int,
-    count: int,
-    high: Optional[int],
-    low: Optional[int],
-    real: Optional[float],
-    least: Any,
-    greatest: Any,
-) -> Bucket:
-    return Bucket(int(start), count, ((high or 0) << 32) + (low or 0), real, least, greatest)
 
 
 def _within(start: Optional[int], end: Optional[int]) -> tuple[int, int]:

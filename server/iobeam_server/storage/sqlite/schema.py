@@ -121,7 +121,36 @@ _STEP_3 = (
         created INTEGER NOT NULL)""",
 )
 
-STEPS = (_STEP_1, _STEP_2, _STEP_3)
+# See `storage.catalog.summaries`. Sums of integers in halves, which cannot overflow; the least
+# and the greatest have no type, so that an integer stays one.
+_STEP_4 = (
+    """CREATE TABLE summaries (
+        series_id INTEGER NOT NULL,
+        width INTEGER NOT NULL,  -- us, of an hour or a day
+        start INTEGER NOT NULL,  -- us
+        points INTEGER NOT NULL,
+        int_high INTEGER,
+        int_low INTEGER,
+        real_sum REAL,
+        least,
+        greatest,
+        first INTEGER NOT NULL,  -- us
+        last INTEGER NOT NULL,   -- us
+        PRIMARY KEY (series_id, width, start)) WITHOUT ROWID""",
+    # times of which there are summaries, of whole hours
+    """CREATE TABLE summed (
+        series_id INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (series_id, since)) WITHOUT ROWID""",
+    # those among them whose points have changed
+    """CREATE TABLE stale_hours (
+        series_id INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        PRIMARY KEY (series_id, start)) WITHOUT ROWID""",
+)
+
+STEPS = (_STEP_1, _STEP_2, _STEP_3, _STEP_4)
 
 
 def migrate(sql: SqliteSql) -> None:

@@ -13,17 +13,19 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from iobeam_server import deadlines
 from iobeam_server.deadlines import Deadline
 from iobeam_server.errors import ConfigError, ServerError, StorageDefect, StorageUnavailable
 from iobeam_server.storage.base import Batch, Size
+from iobeam_server.storage.catalog.sql import Sql
 from iobeam_server.storage.circuit import Circuit
 from iobeam_server.storage.sqlite import schema, upkeep
 from iobeam_server.storage.sqlite.file import OpenedFile
 from iobeam_server.storage.sqlite.read import PointsInFile
 from iobeam_server.storage.sqlite.sql import SqliteSql
+from iobeam_server.storage.sqlite.sums import Statement
 from iobeam_server.storage.sqlite.write import BatchWriter
 from iobeam_server.storage.store import Storage
 from iobeam_server.storage.upkeep import Contents, empty
@@ -121,11 +123,20 @@ class SqliteStorage(PointsInFile, Storage):
                 yield rows
                 deadlines.check()
 
+    def planned(self, plan: Callable[[Sql], Statement], at_once: int) -> Iterator[list[Any]]:
+        with self.snapshot() as reader:
+            sql, values = plan(reader)
+            cursor = reader.execute(sql, *values)
+            while rows := cursor.fetchmany(at_once):
+                yield rows
+                deadlines.check()
+
     # -- upkeep ----------------------------------------------------------------
 
     def problems(self) -> Iterator[str]:
         with self.reading() as sql:
             yield from upkeep.problems(sql)
+        yield from self.summaries.problems()
 
     def backup(self, path: str) -> None:
         with self.reading() as sql:
@@ -177,6 +188,13 @@ class SqliteStorage(PointsInFile, Storage):
                 sql.connection.close()
             else:
                 self._idle.put(sql)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[SqliteSql]:
+        with self.reading() as sql:  # one that ends with an error is closed
+            sql.execute("BEGIN")
+            yield sql
+            sql.execute("COMMIT")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[SqliteSql]:

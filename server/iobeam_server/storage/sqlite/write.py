@@ -80,11 +80,13 @@ class BatchWriter:
         reals: list[Iterable[_Row]] = []
         texts: list[Iterable[_Row]] = []
         zeros: list[tuple[int, int]] = []
+        stale: list[tuple[int, int]] = []
         for part in batch.parts:
             fields = self._settle(namespace_id, part.columns)
             for column in part.columns:
                 field_id, kind = fields[column.name]
                 series_id = self._series_id(namespace_id, part.device_id or "", field_id)
+                stale += self._known.expired(self._sql, series_id, column.times)
                 series = repeat(series_id)
                 types = set(map(type, column.values))
                 if kind is Kind.TEXT:
@@ -99,6 +101,11 @@ class BatchWriter:
                     reals.append([row for row in rows if type(row[2]) is float])
                 if float in types and 0.0 in column.values:  # rare, or at least quick to see
                     zeros += _minus_zeros(series_id, column)
+        if stale:
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO stale_hours (series_id, start) VALUES (?, ?)", stale
+            )
+            self._known.note_stale(stale)
         self._insert("int_value", ints)
         self._insert("real_value", reals)
         self._insert("text_value", texts)
