@@ -27,6 +27,7 @@ from iobeam_server.api.openapi import OpenApi
 from iobeam_server.api.page import Page, PageFiles, load_assets
 from iobeam_server.api.ping import About, Ping
 from iobeam_server.api.projects import OneProject, Permissions, Projects
+from iobeam_server.api.summaries import Summaries
 from iobeam_server.api.tokens import ProjectTokens, UserTokens
 from iobeam_server.api.users import EmailVerification, Me, PasswordResets, Users
 from iobeam_server.config import Config
@@ -263,6 +264,7 @@ def _routes(
     assets = load_assets()
     passwords = Passwords()
     exports = Exports(store, config)
+    summaries = Summaries(store, config)
     data = Data(store, config, clock)
     routes: dict[str, Resource] = {
         "/": Page(assets),
@@ -278,6 +280,9 @@ def _routes(
         "/v1/exports/{project_id}/{device_id}": exports,
         # clients accept series names with a slash, so the name is the rest of the path
         "/v1/exports/{project_id}/{device_id}/{series:path}": exports,
+        "/v1/summaries/{project_id}": summaries,
+        "/v1/summaries/{project_id}/{device_id}": summaries,
+        "/v1/summaries/{project_id}/{device_id}/{series:path}": summaries,
         "/v1/namespaces": Namespaces(store, config, clock),
         "/v1/namespaces/{namespace_id}": OneNamespace(store, config, clock),
         "/v1/data/{namespace}": data,

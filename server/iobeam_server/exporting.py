@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Optional, Union
+from typing import Callable, NamedTuple, Optional, TypeVar, Union
 
 import msgspec
 
@@ -25,7 +25,28 @@ Shown = tuple[int, Optional[Value]]
 """A point, or what an operator says of a bucket: time in us, value."""
 Found = Iterator[tuple[Series, Iterator[Shown]]]
 
+_T = TypeVar("_T")
 _SPECIAL = re.compile('[,"\r\n]')
+
+
+class Summarized(NamedTuple):
+    """What there is to say of a bucket; its time in us."""
+
+    time: int
+    points: int
+    least: Optional[Value]
+    mean: Optional[Value]
+    greatest: Optional[Value]
+
+
+class _Summary(
+    msgspec.Struct, gc=False, rename={"points": "count", "least": "min", "greatest": "max"}
+):
+    time: Union[int, dict[str, int]]
+    points: int
+    least: Optional[Value]
+    mean: Optional[Value]
+    greatest: Optional[Value]
 
 
 class _Point(msgspec.Struct, gc=False):
@@ -35,6 +56,32 @@ class _Point(msgspec.Struct, gc=False):
 
 def as_json(project_id: int, timefmt: str, found: Found) -> Iterator[bytes]:
     """Yield the pieces of series in JSON; those without points are left out."""
+    yield from _series_as_json(project_id, found, lambda chunk: _as_points(chunk, timefmt))
+    yield b',"timefmt":' + msgspec.json.encode(timefmt) + b"}"
+
+
+def summaries_as_json(
+    project_id: int,
+    timefmt: str,
+    width_us: Optional[int],
+    found: Iterator[tuple[Series, Iterator[Summarized]]],
+) -> Iterator[bytes]:
+    """Yield the pieces of summaries in JSON; series without points are left out."""
+
+    def shown(chunk: list[Summarized]) -> list[_Summary]:
+        return [_Summary(format_time(one.time, timefmt), *one[1:]) for one in chunk]
+
+    yield from _series_as_json(project_id, found, shown)
+    width = None if width_us is None else width_us / 1_000
+    rest = {"timefmt": timefmt, "width_ms": int(width) if width and width % 1 == 0 else width}
+    yield b"," + msgspec.json.encode(rest)[1:]
+
+
+def _series_as_json(
+    project_id: int,
+    found: Iterator[tuple[Series, Iterator[_T]]],
+    shown: Callable[[list[_T]], Sequence[object]],
+) -> Iterator[bytes]:
     yield b'{"result":['
     is_first_series = True
     for series, points in found:
@@ -52,10 +99,10 @@ def as_json(project_id: int, timefmt: str, found: Found) -> Iterator[bytes]:
             else:
                 yield b","
             is_first = False
-            yield msgspec.json.encode(_as_points(chunk, timefmt))[1:-1]
+            yield msgspec.json.encode(shown(chunk))[1:-1]
         if not is_first:
             yield b"]}"
-    yield b'],"timefmt":' + msgspec.json.encode(timefmt) + b"}"
+    yield b"]"
 
 
 def _as_points(chunk: list[Shown], timefmt: str) -> list[_Point]:

@@ -25,6 +25,7 @@ ON_EVERY_ENGINE = {
     "test_imports",
     "test_limits",
     "test_exports",
+    "test_summaries",
     "test_data",
     "test_namespaces",
     "test_projects",

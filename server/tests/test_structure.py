@@ -23,6 +23,7 @@ LEVELS = [
     {"front"},
     {"app"},
     {"api"},
+    {"summarizing"},
     {"batches", "rowquery", "exporting", "importing", "migrating"},
     {"maintenance", "exportfiles"},
     {"rights"},

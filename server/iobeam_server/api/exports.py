@@ -23,9 +23,9 @@ from iobeam_server.api.operations import (
     Reply,
 )
 from iobeam_server.config import Config
-from iobeam_server.errors import BadRequest, NotPermitted
+from iobeam_server.errors import BadRequest
 from iobeam_server.exporting import Found, Shown, as_csv, as_json
-from iobeam_server.rights.reach import check_project
+from iobeam_server.rights.reach import own_device
 from iobeam_server.rules import aggregates, units
 from iobeam_server.rules.points import Kind
 from iobeam_server.storage.base import INPUT, Selection, Series
@@ -106,14 +106,8 @@ class Exports(Resource):
         answers.send(resp, pieces, self._config)
 
     def _query(self, req: falcon.Request, project_id: str, device_id: str, series: str) -> _Query:
-        claims = claims_of(req)
         project = queries.project_id(project_id)
-        check_project(claims, project)
-        device = None if device_id.lower() == "all" else device_id
-        if claims.did is not None:
-            if device not in (None, claims.did):
-                raise NotPermitted(f"the token is for device {claims.did!r} only")
-            device = claims.did
+        device = own_device(claims_of(req), project, device_id)
         operator = queries.text(req, "operator")
         group_by = queries.text(req, "group_by")
         if group_by is not None and operator is None:

@@ -108,6 +108,33 @@ class Exported(Shape):
     timefmt: str
 
 
+class Summary(Shape, rename={"least": "min", "greatest": "max"}):
+    """What the points of a bucket add up to; null where nothing does, as of texts."""
+
+    time: Time
+    count: Annotated[int, Meta(ge=1)]
+    least: Optional[Scalar]
+    mean: Union[int, float, None]
+    greatest: Optional[Scalar]
+
+
+class SummarizedSeries(Shape):
+    """The buckets of one series of one device, ascending in time."""
+
+    project_id: Id
+    device_id: Optional[str]
+    name: str
+    data: Annotated[list[Summary], Meta(min_length=1)]
+
+
+class Summarized(Shape):
+    """One element per device and series that has points."""
+
+    result: list[SummarizedSeries]
+    timefmt: str
+    width_ms: Union[int, float, None]
+
+
 class Rows(Shape):
     """A table; `fields` names its columns, time first."""
 

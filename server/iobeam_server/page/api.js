@@ -38,9 +38,9 @@ export class Api {
     return whole(signal, signal, async () => (await this.#get(path, query, signal)).blob());
   }
 
-  /** Return the path of exports. A part is one segment, whatever characters it has. */
-  exportsPath(...parts) {
-    return ["/v1/exports", this.projectId, ...parts.map(encodeURIComponent)].join("/");
+  /** Return a path of exports or summaries. A part is one segment, whatever characters it has. */
+  pathOf(resource, ...parts) {
+    return [`/v1/${resource}`, this.projectId, ...parts.map(encodeURIComponent)].join("/");
   }
 
   async #get(path, query, signal) {

@@ -8,7 +8,7 @@
  */
 export async function latestOf(api, deviceId, signal) {
   const query = { limit: 1, timefmt: "usec" };
-  const { result } = await api.json(api.exportsPath(deviceId), query, signal);
+  const { result } = await api.json(api.pathOf("exports", deviceId), query, signal);
   return result.map(({ name, data: [point] }) => ({ name, ...point }));
 }
 

@@ -2,15 +2,6 @@
 
 const RAW_POINTS = 5_000; // as many as a wide screen can tell apart, several times over
 const BUCKETS = 800; // about one per pixel column
-const S = 1_000;
-const M = 60 * S;
-const H = 60 * M;
-const D = 24 * H;
-const WIDTHS_MS = [
-  1, 2, 5, 10, 20, 50, 100, 200, 500,
-  S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, M, 2 * M, 5 * M, 10 * M, 15 * M, 30 * M,
-  H, 2 * H, 3 * H, 6 * H, 12 * H, D, 2 * D, 7 * D, 30 * D,
-];
 
 /** Reads one series of one device. */
 export class Source {
@@ -27,12 +18,26 @@ export class Source {
   }
 
   get path() {
-    return this.api.exportsPath(this.deviceId, this.isAddressable ? this.name : "all");
+    return this.#pathOf("exports");
   }
 
   async read(query, signal) {
-    const { result } = await this.api.json(this.path, { timefmt: "usec", ...query }, signal);
-    return result.find((found) => found.name === this.name)?.data ?? [];
+    return (await this.#ask("exports", query, signal)).data;
+  }
+
+  /** Return `{data, widthMs}`: count, least, mean and greatest of each bucket. */
+  async summarize(query, signal) {
+    return this.#ask("summaries", query, signal);
+  }
+
+  #pathOf(resource) {
+    return this.api.pathOf(resource, this.deviceId, this.isAddressable ? this.name : "all");
+  }
+
+  async #ask(resource, query, signal) {
+    const answer = await this.api.json(this.#pathOf(resource), { timefmt: "usec", ...query }, signal);
+    const data = answer.result.find((found) => found.name === this.name)?.data ?? [];
+    return { data, widthMs: answer.width_ms };
   }
 }
 
@@ -50,9 +55,7 @@ export async function load(source, { from, to }, signal) {
   if (raw.length <= RAW_POINTS) return columns(raw);
   const newest = raw.at(-1).value;
   if (isText(newest)) return { ...columns(raw.slice(1)), isCut: true }; // texts have no mean
-  const end = to ?? Math.max(source.api.now(), raw.at(-1).time / 1_000);
-  const widthMs = pickWidth(end - (from ?? (await firstTime(source, { to }, signal))));
-  const found = await buckets(source, { from: align(from, widthMs), to }, widthMs, signal);
+  const found = await buckets(source, { from, to, buckets: BUCKETS }, signal);
   return { ...found, isFlag: typeof newest === "boolean" }; // their means are numbers
 }
 
@@ -61,7 +64,7 @@ export async function extend(source, track, { to }, signal) {
   const last = Math.floor(track.times.at(-1) / 1_000);
   // the last one is asked for again: its millisecond, or its bucket, may have got more
   const fresh = track.widthMs
-    ? await buckets(source, { from: last, to }, track.widthMs, signal)
+    ? await buckets(source, { from: last, to, group_by: `${track.widthMs}ms` }, signal)
     : columns(await source.read({ from: last, to, limit: RAW_POINTS + 1 }, signal));
   if (fresh.times.length > RAW_POINTS) return null;
   const joined = join(track, fresh);
@@ -76,30 +79,15 @@ export function since(track, from) {
   return first === 0 ? track : slice(track, first < 0 ? track.times.length : first);
 }
 
-/** Return the narrowest width that makes at most BUCKETS of a span (ms). */
-export function pickWidth(spanMs) {
-  const least = spanMs / BUCKETS;
-  return WIDTHS_MS.find((width) => width >= least) ?? Math.ceil(least / D) * D;
-}
-
 export const isText = (value) => typeof value === "string";
 
 const align = (ms, widthMs) => (ms === null ? null : Math.floor(ms / widthMs) * widthMs);
 
-async function firstTime(source, query, signal) {
-  // one bucket over everything starts at the first point
-  const [bucket] = await source.read({ ...query, operator: "count" }, signal);
-  return bucket.time / 1_000;
-}
-
-async function buckets(source, query, widthMs, signal) {
-  const ask = (operator) => source.read({ ...query, operator, group_by: `${widthMs}ms` }, signal);
-  const [means, lows, highs] = await Promise.all(["mean", "min", "max"].map(ask));
-  const track = columns(means);
-  // a point may arrive between the three: only buckets that all of them have
-  const [low, high] = [lows, highs].map((data) => new Map(data.map((p) => [p.time, Number(p.value)])));
-  const pick = (column) => track.times.map((time, i) => column.get(time) ?? track.values[i]);
-  return { ...track, lows: pick(low), highs: pick(high), widthMs };
+async function buckets(source, query, signal) {
+  const { data, widthMs } = await source.summarize(query, signal);
+  // null is a mean that no number can hold
+  const column = (name) => data.map((bucket) => (bucket[name] === null ? null : Number(bucket[name])));
+  return { ...columns([]), times: column("time"), values: column("mean"), lows: column("min"), highs: column("max"), widthMs };
 }
 
 function columns(data) {

@@ -19,6 +19,21 @@ def check_device(claims: Claims, device_id: Optional[str]) -> None:
         raise NotPermitted(f"the token is for device {claims.did!r} only")
 
 
+def own_device(claims: Claims, project_id: int, device_id: str) -> Optional[str]:
+    """Return the device of a path, in which ``all`` stands for each; None is all of them.
+
+    Raises:
+        NotPermitted: another project, or another device than the token's own.
+    """
+    check_project(claims, project_id)
+    device = None if device_id.lower() == "all" else device_id
+    if claims.did is not None:
+        if device not in (None, claims.did):
+            raise NotPermitted(f"the token is for device {claims.did!r} only")
+        return claims.did
+    return device
+
+
 def own_key(claims: Claims, namespace: str, partitioning_field: str) -> Optional[str]:
     """Return the key that a device token is limited to; None without such a limit.
 

@@ -14,6 +14,15 @@ from iobeam_server.rules.units import UNITS_US
 HOUR = UNITS_US["h"]
 DAY = UNITS_US["d"]
 
+WIDTHS_US = (
+    *(n * 1_000 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+    *(n * UNITS_US["s"] for n in (1, 2, 5, 10, 15, 30)),
+    *(n * UNITS_US["m"] for n in (1, 2, 5, 10, 15, 30)),
+    *(n * HOUR for n in (1, 2, 3, 6, 12)),
+    *(n * DAY for n in (1, 2, 7, 30)),
+)
+"""Of buckets that a person can read off a clock or a calendar."""
+
 Range = tuple[int, int]
 
 
@@ -28,6 +37,12 @@ class Cover(NamedTuple):
 def serve(width_us: Optional[int]) -> bool:
     """Say whether buckets of a width can be put together from hours; None is one bucket."""
     return width_us is None or width_us % HOUR == 0
+
+
+def round_width(span_us: int, most: int) -> int:
+    """Return the narrowest round width that makes at most so many buckets of a span."""
+    least = max(1, -(-span_us // most))
+    return next((width for width in WIDTHS_US if width >= least), ceil(least, DAY))
 
 
 def floor(time: int, width: int) -> int:

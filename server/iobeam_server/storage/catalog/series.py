@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Optional
 
@@ -48,6 +49,23 @@ class SeriesCatalog:
                 *span,
             )
         return Extent(*row) if row[0] else None
+
+    def ends(self, series: Sequence[Series], span: Span = ALWAYS) -> Optional[Span]:
+        """Return the first and the last time of some series; None where they have no points.
+
+        Two steps of the index for each of them, however many points they have.
+        """
+        found: list[int] = []
+        with self._database.searching() as sql:
+            for one, order in itertools.product(series, ("ASC", "DESC")):
+                row = sql.one(
+                    "SELECT time FROM points WHERE series_id = ? AND time >= ? AND time <= ?"
+                    f" ORDER BY time {order} LIMIT 1",
+                    one.series_id,
+                    *span,
+                )
+                found += [] if row is None else [row[0]]
+        return Span(min(found), max(found)) if found else None
 
     def delete_points(
         self, series_id: int, until: int, at_most: int, since: int = INT64_MIN

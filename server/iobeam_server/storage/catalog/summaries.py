@@ -22,7 +22,7 @@ from iobeam_server.errors import StorageUnavailable
 from iobeam_server.rules import summaries as rules
 from iobeam_server.rules.points import INT64_MIN, Kind
 from iobeam_server.rules.summaries import DAY, HOUR, Cover, Range
-from iobeam_server.storage.base import Sums
+from iobeam_server.storage.base import Series, Span, Sums
 from iobeam_server.storage.catalog.sql import Database, Sql, SummaryRow
 
 DIRECT_POINTS = 50_000  # that are added up as they are: some 30 ms
@@ -55,12 +55,21 @@ class Summaries:
             return False
         ids = [one.series_id for one in wanted.series]
         with self._database.searching() as sql:
-            if all(_are_few(sql, some, hours) for some in _by_and_by(ids)):
+            if all(_are_few(sql, some, hours, DIRECT_POINTS) for some in _by_and_by(ids)):
                 return False
         with contextlib.suppress(StorageUnavailable):
             for series_id in ids:
                 self._prepare(series_id, hours)
         return True
+
+    def are_many(self, series: Sequence[Series], span: Span, number: int) -> bool:
+        """Say whether some series together have more than so many points in a time."""
+        ids = [one.series_id for one in series]
+        with self._database.searching() as sql:
+            return any(
+                not _are_few(sql, some, (span.first, span.last + 1), number)
+                for some in _by_and_by(ids)
+            )
 
     def _prepare(self, series_id: int, hours: Range) -> None:
         while True:
@@ -229,14 +238,15 @@ def _stale_sums(sql: Sql, series_id: int, hours: Range) -> list[tuple[int, int]]
     )
 
 
-def _are_few(sql: Sql, series: Sequence[int], wanted: Range) -> bool:
-    """Say whether some series have so few points in a time that summaries are not worth it."""
+def _are_few(sql: Sql, series: Sequence[int], wanted: Range, most: int) -> bool:
+    """Say whether some series have at most so many points in a time; at most 500 series."""
     return not sql.has(
         f"SELECT 1 FROM points WHERE series_id IN ({_marks(series)})"
-        " AND time >= ? AND time < ? LIMIT 1 OFFSET ?",
+        " AND time >= ? AND time <= ? LIMIT 1 OFFSET ?",
         *series,
-        *wanted,
-        DIRECT_POINTS,
+        wanted[0],
+        wanted[1] - 1,
+        most,
     )
 
 
