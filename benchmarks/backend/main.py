@@ -1,17 +1,17 @@
-"""`python -m benchmarks server | query | requests | soak`: measure the backend."""
+"""`python -m benchmarks server | query | years | requests | soak`: measure the backend."""
 import argparse
 import platform
 import os
 import sys
 import tempfile
 
-COMMANDS = ("server", "query", "requests", "soak")
+COMMANDS = ("server", "query", "years", "requests", "soak")
 
 
 def main(arguments):
     chosen = _parser().parse_args(arguments)
     try:
-        from benchmarks.backend import engines, query, requests, soak, throughput
+        from benchmarks.backend import engines, query, requests, soak, throughput, years
     except ImportError as error:
         sys.exit("the backend's environment is needed ({}): make .venv/ready".format(error))
     print("{} {} on {}, {} cores, load {:.1f}".format(
@@ -30,6 +30,8 @@ def main(arguments):
                     found, folder, chosen.rounds, chosen.rows, chosen.rows_at_once)
             elif chosen.command == "query":
                 isReached = query.measure(found, chosen.rounds, chosen.points)
+            elif chosen.command == "years":
+                isReached = years.measure(found, chosen.rounds, chosen.points)
             elif chosen.command == "requests":
                 isReached = requests.measure(found, chosen.rounds, chosen.before)
             else:
@@ -50,13 +52,16 @@ def _parser():
     query = commands.add_parser("query", help="one day of one series out of many points")
     query.add_argument("--rounds", type=int, default=5)
     query.add_argument("--points", type=int, default=10000000)
+    years = commands.add_parser("years", help="any range of one long series, by summaries")
+    years.add_argument("--rounds", type=int, default=5)
+    years.add_argument("--points", type=int, default=20000000)
     requests = commands.add_parser("requests", help="CPU of a request, next to an earlier checkout")
     requests.add_argument("--rounds", type=int, default=7)
     requests.add_argument("--before", metavar="FOLDER", required=True,
                           help="an earlier checkout; installed in place, into an environment of its own")
     soak = commands.add_parser("soak", help="8 clients for a minute: is all of it there?")
     soak.add_argument("--seconds", type=int, default=60)
-    for command in (server, query, requests, soak):
+    for command in (server, query, years, requests, soak):
         command.add_argument("--engine", action="append", choices=("sqlite", "postgres"),
                              help="both if not given")
     return parser

@@ -24,7 +24,7 @@ def measure(found, rounds, points):
             token = engines.prepare(url)
             begun = time.monotonic()
             isSqlite = url.startswith("sqlite:")
-            (_fillSqlite if isSqlite else _fillPostgres)(url, points)
+            (fillSqlite if isSqlite else fillPostgres)(url, points)
             print("{}: {} points in {} series, made in {:.0f} s".format(
                 engine.name, points, SERIES, time.monotonic() - begun), flush=True)
             with processes.backend(url) as (_, port):
@@ -46,12 +46,13 @@ def _compare(engine, url, port, token, rounds, points):
     print("\n| {}, one day of one series | ms | bare SQL, ms | ratio | of the rounds |"
           "\n|---|---|---|---|---|".format(engine.name))
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as sock, \
-            _bare(url) as bare:
+            bare(url) as bare:
         for name, path in paths.items():
             sums = "means" in name
             ours, peers = [], []
             for _ in range(rounds):
-                turns = [(_timed(_asked, sock, path, token), _timed(bare, first, last, sums))
+                turns = [(timed(asked, sock, path, token), timed(
+                             bare, _MEANS if sums else _POINTS, 4, first, last))
                          for _ in range(TRIES)]
                 ours.append(min(each[0] for each in turns))
                 peers.append(min(each[1] for each in turns))
@@ -67,22 +68,25 @@ def _compare(engine, url, port, token, rounds, points):
             print("| {} | {:.1f} | {:.1f} | {:.2f}{} | {:.2f}..{:.2f} |".format(
                 name, took, statistics.median(peers) * 1000, ratio, said,
                 min(ratios), max(ratios)), flush=True)
-        answer = json.loads(_asked(sock, paths["/v1/exports"], token))
+        answer = json.loads(asked(sock, paths["/v1/exports"], token))
         if len(answer["result"][0]["data"]) != DAY_S // STEP_S:
             raise RuntimeError("the answer has not every point of the day")
     return isReached
 
 
-def _timed(call, *arguments):
+def timed(call, *arguments):
     begun = time.perf_counter()
     call(*arguments)
     return time.perf_counter() - begun
 
 
-def _asked(connection, path, token):
+def asked(connection, path, token, mayTakeLong=False):
+    """Return the answer; None where it took too long, and may."""
     connection.request("GET", path, headers={"Authorization": "Bearer " + token})
     answer = connection.getresponse()
     said = answer.read()
+    if answer.status == 422 and mayTakeLong:
+        return None
     if answer.status != 200:
         raise RuntimeError("{}: {}".format(path, said))
     return said
@@ -95,7 +99,7 @@ _MEANS = "SELECT time / 3600000000 AS hour, avg(real_value) FROM points" + _WHER
 
 
 @contextlib.contextmanager
-def _bare(url):
+def bare(url):
     """Yield what fetches the same as Python objects, without a backend."""
     if url.startswith("sqlite:"):
         connection, mark = sqlite3.connect(url[len("sqlite:///"):]), "?"
@@ -103,9 +107,8 @@ def _bare(url):
         import psycopg
         connection, mark = psycopg.connect(url, autocommit=True), "%s"
 
-    def ask(first, last, sums):
-        return connection.execute(
-            (_MEANS if sums else _POINTS).format(mark), (4, first, last)).fetchall()
+    def ask(sql, *values):
+        return connection.execute(sql.format(mark), values).fetchall()
 
     with contextlib.closing(connection):
         yield ask
@@ -116,30 +119,32 @@ _NAMES = ("INSERT INTO fields (namespace_id, field_name, kind) VALUES (1, 'load'
           "INSERT INTO series (namespace_id, device_id, field_id) VALUES (1, 'bench-{}', 1)")
 
 
-def _fillSqlite(url, points):
+def fillSqlite(url, points, series=SERIES, firstUs=load.FIRST_US, stepS=STEP_S):
+    """Put points into so many series."""
     with contextlib.closing(sqlite3.connect(url[len("sqlite:///"):])) as connection:
         connection.execute(_NAMES[0])
-        for number in range(SERIES):
+        for number in range(series):
             connection.execute(_NAMES[1].format(number))
         connection.execute(
             "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ? - 1)"
             " INSERT INTO points (series_id, time, real_value)"
             " SELECT s.series_id, ? + n.i * ?, round(20 + n.i % 977 / 100.0, 2)"
             " FROM series s CROSS JOIN n ORDER BY 1, 2",
-            (points // SERIES, load.FIRST_US, STEP_S * 1000000))
+            (points // series, firstUs, stepS * 1000000))
         connection.commit()
 
 
-def _fillPostgres(url, points):
+def fillPostgres(url, points, series=SERIES, firstUs=load.FIRST_US, stepS=STEP_S):
+    """The same."""
     import psycopg
     with psycopg.connect(url) as connection:
         connection.execute(_NAMES[0])
-        for number in range(SERIES):
+        for number in range(series):
             connection.execute(_NAMES[1].format(number))
         connection.execute(
             "INSERT INTO points (series_id, time, real_value)"
             " SELECT s.series_id, %s + n.i * %s::bigint, 20 + (n.i %% 977)::float8 / 100"
             " FROM series s CROSS JOIN generate_series(0, %s) AS n (i)",
-            (load.FIRST_US, STEP_S * 1000000, points // SERIES - 1))
+            (firstUs, stepS * 1000000, points // series - 1))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE points")
