@@ -15,6 +15,7 @@ import msgspec
 from iobeam_server import errors
 from iobeam_server.api import shapes
 from iobeam_server.api.access import AccessRules, Resource
+from iobeam_server.api.activity import Activity
 from iobeam_server.api.bodies import BodyRules
 from iobeam_server.api.cors import Cors
 from iobeam_server.api.data import Data
@@ -265,6 +266,7 @@ def _routes(
     passwords = Passwords()
     exports = Exports(store, config)
     summaries = Summaries(store, config)
+    activity = Activity(store, clock)
     data = Data(store, config, clock)
     routes: dict[str, Resource] = {
         "/": Page(assets),
@@ -275,6 +277,8 @@ def _routes(
         "/v1/devices": Devices(store, clock),
         "/v1/devices/timestamp": Timestamp(clock),
         "/v1/devices/{device_id}": OneDevice(store, clock),
+        "/v1/activity/{project_id}": activity,
+        "/v1/activity/{project_id}/{device_id}": activity,
         "/v1/imports": Imports(store, writer, config),
         "/v1/exports/{project_id}": exports,
         "/v1/exports/{project_id}/{device_id}": exports,

@@ -26,6 +26,7 @@ from iobeam_server.serving import (
     tls_context,
     url_of,
 )
+from iobeam_server.silence import Watch
 from iobeam_server.storage import open_storage, temporary_folder
 from iobeam_server.storage.base import Project
 from iobeam_server.storage.store import Storage
@@ -75,6 +76,7 @@ class Backend:
                 metrics,
             )
             undo.callback(self._writer.close)
+            undo.callback(Watch(self.store, metrics).close)
             self.app = create_app(self.store, self._writer, config, metrics=metrics)
             self.server = ApiServer(self.app, config, metrics, listener)
             self.url = self.server.url

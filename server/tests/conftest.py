@@ -26,6 +26,7 @@ ON_EVERY_ENGINE = {
     "test_limits",
     "test_exports",
     "test_summaries",
+    "test_activity",
     "test_data",
     "test_namespaces",
     "test_projects",

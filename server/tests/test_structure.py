@@ -25,7 +25,7 @@ LEVELS = [
     {"api"},
     {"summarizing"},
     {"batches", "rowquery", "exporting", "importing", "migrating"},
-    {"maintenance", "exportfiles"},
+    {"maintenance", "exportfiles", "silence"},
     {"rights"},
     {"writer", "logs"},
     {"storage"},

@@ -25,13 +25,19 @@ class MetricsPage(Resource):
         self._counted = counted
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer the counters of this process in Prometheus' text format.
+        """Answer the counters of this process in Prometheus' text format, and silent devices.
+
+        With a token those that it reaches; without one, those of every project.
 
         Needs a project token with admin, unless the server is bound to loopback and the
         request did not come through a proxy.
         """
         resp.content_type = metrics.TYPE
-        resp.data = self._counted.shown()
+        claims = req.context.claims
+        if claims is None:
+            resp.data = self._counted.shown()
+        else:
+            resp.data = self._counted.shown(claims.pid, claims.did)
 
 
 class RequestCounter:

@@ -81,6 +81,32 @@ class DeviceList(Shape):
     devices: list[Device]
 
 
+class ActiveDevice(Shape, kw_only=True):
+    """A device, and when it has last sent; null where that is not known."""
+
+    device_id: str
+    device_name: MaybeText = UNSET
+    device_type: MaybeText = UNSET
+    series: list[str]
+    last: Annotated[
+        Union[int, Timeval, None], Meta(description="Time of the newest point; null: it has none.")
+    ]
+    usual_ms: Annotated[
+        Optional[int], Meta(description="Usual step between its points; null: fewer than two.")
+    ]
+    silent: Annotated[
+        bool, Meta(description="Nothing came for five usual steps, and for a minute at least.")
+    ]
+
+
+class Activity(Shape):
+    """Devices; those that have fallen silent first, then by what they have last sent."""
+
+    devices: list[ActiveDevice]
+    total: Annotated[int, Meta(description="Devices found, beyond those listed.")]
+    silent: Annotated[int, Meta(description="How many of them are silent.")]
+
+
 class ServerTimestamp(Shape):
     """The server's clock."""
 

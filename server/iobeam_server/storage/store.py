@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from iobeam_server.storage.base import Points, Size
+from iobeam_server.storage.catalog.activity import Activity
 from iobeam_server.storage.catalog.adoptions import Adoptions
 from iobeam_server.storage.catalog.devices import Devices
 from iobeam_server.storage.catalog.keys import Keys
@@ -31,6 +32,7 @@ class Storage(Points, Database):
         self.devices = Devices(self)
         self.series = SeriesCatalog(self)
         self.summaries = Summaries(self)
+        self.activity = Activity(self)
 
     @abc.abstractmethod
     def close(self) -> None:

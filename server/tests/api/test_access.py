@@ -50,6 +50,12 @@ RULES = {
         "/v1/imports?fmt=table",
         {"project_id": 1, "device_id": "dev-1", "sources": TABLE},
     ),
+    "GET /v1/activity/{project_id}": Rule(
+        Access.PROJECT_READ, "/v1/activity/1", None, 403, None
+    ),
+    "GET /v1/activity/{project_id}/{device_id}": Rule(
+        Access.PROJECT_READ, "/v1/activity/1/dev-1"
+    ),
     "GET /v1/summaries/{project_id}": Rule(
         Access.PROJECT_READ, "/v1/summaries/1", None, 403, None
     ),
