@@ -32,16 +32,14 @@ def width_of(store: Storage, series: Sequence[Series], asked: Asked) -> Optional
     """
     if asked.most is None:
         return asked.width_us
-    first = ALWAYS.first if asked.start is None else asked.start
-    last = ALWAYS.last if asked.end is None else asked.end
-    if asked.start is None or asked.end is None:
-        ends = store.series.ends(series, Span(first, last))
-        if ends is not None:
-            first = ends.first if asked.start is None else first
-            last = ends.last if asked.end is None else last
-    width = round_width(last - first + 1, asked.most)
-    if width < HOUR and last - first >= DAY:
-        return HOUR if store.summaries.are_many(series, Span(first, last), MANY_POINTS) else width
+    start = ALWAYS.first if asked.start is None else asked.start
+    end = ALWAYS.last if asked.end is None else asked.end
+    span = store.series.ends(series, Span(start, end))
+    if span is None:
+        return round_width(1, 1)
+    width = round_width(span.last - span.first + 1, asked.most)
+    if width < HOUR and span.last - span.first >= DAY:
+        return HOUR if store.summaries.are_many(series, span, MANY_POINTS) else width
     return width
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Callable
 
 import falcon
@@ -19,9 +20,11 @@ from iobeam_server.api.operations import (
     Reply,
 )
 from iobeam_server.rights.reach import own_device
-from iobeam_server.rules.units import format_time
+from iobeam_server.rules import units
 from iobeam_server.storage.catalog.activity import Active
 from iobeam_server.storage.store import Storage
+
+MINUTE_US = units.UNITS_US["m"]
 
 
 class Activity(Resource):
@@ -60,10 +63,10 @@ class Activity(Resource):
         Needs a project token with read; a device token sees its own device only.
 
         Answers: 200 ``{"devices": [{device_id, device_name?, device_type?, series, last,
-        usual_ms, silent}], "total", "silent"}``, the silent ones first, then by ``last``,
-        newest first; 400/1; 401; 403; 422/3 it took too long. A device is silent after five
-        of its usual steps (the median of its last 20), and after a minute at least. Points of
-        the future, by the server's clock, do not count.
+        usual_ms, silent}], "total", "silent"}``, the silent ones first, then by the minutes
+        since ``last``, then by id; 400/1; 401; 403; 422/3 it took too long. A device is
+        silent after five of its usual steps (the median of its last 20), and after a minute
+        at least. Points of the future, by the server's clock, do not count.
         """
         project = queries.project_id(project_id)
         device = own_device(claims_of(req), project, device_id)
@@ -78,7 +81,7 @@ class Activity(Resource):
             for one in self._store.activity.of_project(project, now_us, device)
             if silent in (None, one.is_silent) and _has(one, text)
         ]
-        found.sort(key=lambda one: (not one.is_silent, one.last is None, -(one.last or 0)))
+        found.sort(key=lambda one: _rank(one, now_us))  # which keeps the order of ids
         listed = found[offset : None if count is None else offset + count]
         resp.data = msgspec.json.encode(
             shapes.Activity(
@@ -89,13 +92,19 @@ class Activity(Resource):
         )
 
 
+def _rank(device: Active, now_us: int) -> tuple[bool, float]:
+    # in minutes: those that send all the time stay where they are in a list
+    age = inf if device.last is None else (now_us - device.last) // MINUTE_US
+    return not device.is_silent, age
+
+
 def _has(device: Active, text: str) -> bool:
     texts = (device.device_id, device.device_name or "", device.device_type or "", *device.names)
     return any(text in one.casefold() for one in texts)
 
 
 def _shown(device: Active, timefmt: str) -> shapes.ActiveDevice:
-    last = None if device.last is None else format_time(device.last, timefmt)
+    last = None if device.last is None else units.format_time(device.last, timefmt)
     return shapes.ActiveDevice(
         device_id=device.device_id,
         device_name=shapes.maybe(device.device_name),

@@ -61,8 +61,9 @@ class Summaries(Resource):
 
         Path: as of exports. Query, all optional: ``from``, ``to`` ms, inclusive, ``to``
         with its whole millisecond; ``group_by`` (10m), or ``buckets`` n: the narrowest
-        round width that makes at most n of the time, an hour at least where there are very
-        many points; with neither, one bucket over everything; ``timefmt``
+        round width that makes at most n from the first to the last point in that time (one
+        more where the first begins before it), an hour at least where there are very many
+        points; with neither, one bucket over everything; ``timefmt``
         sec | msec | usec | timeval.
 
         Needs a project token with read; a device token sees its own device only.

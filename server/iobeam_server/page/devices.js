@@ -1,17 +1,13 @@
-// The list of devices, with when each last sent.
+// The list of devices: the silent ones first, then by when each has last sent.
 
 import { byId, setText } from "./dom.js";
-import { Refused } from "./api.js";
 import { age } from "./format.js";
-import { latestOf, newest } from "./latest.js";
 import { Listbox } from "./listbox.js";
 import { poll } from "./poll.js";
 
-// What bounds the work with ten thousand devices: only those of the page shown are asked
-// about, a few at a time.
-const SHOWN = 50;
-const AT_ONCE = 4;
+const SHOWN = 50; // at once, of perhaps ten thousand
 const EVERY_MS = 30_000;
+const TYPING_MS = 300; // without a key, after which what was typed is looked for
 
 export class Devices {
   #api;
@@ -20,18 +16,24 @@ export class Devices {
   #reporter;
   #offset = 0;
   #shown = [];
-  #sent = new Map(); // device id -> ms, or null for nothing yet
+  #sent = new Map(); // device id -> ms, where somebody else has seen a newer point
+  #typing;
   #end = () => {};
 
   /** @param choose called with a device `{device_id, device_name?}`, and true if a person has picked it. */
   constructor(choose) {
     this.#choose = choose;
     this.#list = new Listbox(byId("devices"), (id) => this.#pick(id, true));
-    byId("previous").addEventListener("click", () => this.#turn(-SHOWN));
-    byId("next").addEventListener("click", () => this.#turn(SHOWN));
+    byId("previous").addEventListener("click", () => this.#turn(this.#offset - SHOWN));
+    byId("next").addEventListener("click", () => this.#turn(this.#offset + SHOWN));
+    byId("find").addEventListener("input", () => {
+      clearTimeout(this.#typing);
+      setText(byId("find-error"), "");
+      this.#typing = setTimeout(() => this.#turn(0), TYPING_MS);
+    });
     byId("find-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#find(byId("find").value.trim());
+      this.#open(this.#wanted);
     });
   }
 
@@ -50,14 +52,14 @@ export class Devices {
 
   close() {
     this.#end();
+    clearTimeout(this.#typing);
     this.#api = null;
     this.#offset = 0;
     this.#shown = [];
     this.#sent.clear();
     this.#list.chosen = null;
     this.#list.show([]);
-    byId("pages").hidden = true;
-    byId("devices-empty").hidden = true;
+    for (const id of ["pages", "devices-empty", "silent"]) byId(id).hidden = true;
     byId("find").value = "";
     setText(byId("find-error"), "");
   }
@@ -73,55 +75,58 @@ export class Devices {
     this.#list.show(this.#shown.map((device) => this.#item(device)));
   }
 
-  #item({ device_id: id, device_name: name, device_type: type }) {
-    const sent = this.#sent.get(id);
+  get #wanted() {
+    return byId("find").value.trim();
+  }
+
+  #item({ device_id: id, device_name: name, device_type: type, last, silent }) {
+    const sent = Math.max(last ?? -Infinity, this.#sent.get(id) ?? -Infinity);
+    const isSilent = silent && sent === last; // until it is heard again
     const label = name || id;
     return {
       key: id,
       name: label,
-      value: "",
+      value: isSilent ? "silent" : "",
       note: [
         label === id ? "" : id,
         type ?? "",
-        sent === undefined ? "…" : sent === null ? "nothing sent yet" : age(sent, this.#api.now()),
+        sent === -Infinity ? "nothing sent yet" : age(sent, this.#api.now()),
       ].filter(Boolean).join(" · "),
+      isAlarming: isSilent,
     };
   }
 
-  #turn(by) {
+  #turn(offset) {
+    if (this.#api === null) return;
     this.#end();
-    this.#offset = Math.max(0, this.#offset + by);
+    this.#offset = Math.max(0, offset);
     this.#end = poll((signal) => this.#round(signal), EVERY_MS, this.#reporter);
   }
 
   async #round(signal) {
     const api = this.#api;
-    // one more than is shown tells whether there is a next page
-    const query = { project_id: api.projectId, offset: this.#offset, count: SHOWN + 1 };
-    const { devices } = await api.json("/v1/devices", query, signal);
+    const find = this.#wanted;
+    const { devices, total, silent } = await ask(api, { offset: this.#offset, count: SHOWN, find: find || null }, signal);
     signal.throwIfAborted();
-    this.#shown = devices.slice(0, SHOWN);
-    this.#showPages(devices.length > SHOWN);
+    this.#shown = devices;
+    this.#describe(total, silent, find);
     this.render();
-    if (this.#list.chosen === null && this.#shown.length > 0) this.#pick(this.#shown[0].device_id, false);
-    const left = [...this.#shown];
-    const ask = async () => {
-      for (let device = left.shift(); device; device = left.shift()) {
-        const latest = await latestOf(api, device.device_id, signal);
-        signal.throwIfAborted();
-        this.note(device.device_id, newest(latest));
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, ask));
+    if (this.#list.chosen === null && devices.length > 0) {
+      const first = devices.find((device) => !device.silent) ?? devices[0];
+      this.#pick(first.device_id, false);
+    }
   }
 
-  #showPages(hasMore) {
-    byId("devices-empty").hidden = this.#shown.length > 0 || this.#offset > 0;
-    byId("pages").hidden = this.#offset === 0 && !hasMore;
+  #describe(total, silent, find) {
+    byId("devices-empty").hidden = total > 0;
+    setText(byId("devices-empty"), find ? "Nothing has that in its id, name, type or series." : "No device is registered in this project.");
+    byId("silent").hidden = silent === 0;
+    setText(byId("silent"), silent === 1 ? "One device has fallen silent." : `${silent} devices have fallen silent.`);
+    byId("pages").hidden = this.#offset === 0 && total <= SHOWN;
     byId("previous").disabled = this.#offset === 0;
-    byId("next").disabled = !hasMore;
-    const first = this.#offset + 1;
-    setText(byId("page-number"), this.#shown.length ? `${first} to ${this.#offset + this.#shown.length}` : "none");
+    byId("next").disabled = this.#offset + SHOWN >= total;
+    const last = Math.min(total, this.#offset + SHOWN);
+    setText(byId("page-number"), last > this.#offset ? `${this.#offset + 1} to ${last} of ${total}` : "none");
   }
 
   #pick(id, isByHand) {
@@ -129,16 +134,17 @@ export class Devices {
     this.#choose(this.#shown.find((device) => device.device_id === id) ?? { device_id: id }, isByHand);
   }
 
-  /** Open a device of another page, or one that is not registered (any more) but has data. */
-  async #find(text) {
+  /** Open the device of an id or a name, else the first that has the text anywhere. */
+  async #open(text) {
     const api = this.#api;
     const say = (message) => this.#api === api && setText(byId("find-error"), message);
-    if (!text) return say("Type the id or the name of a device.");
+    if (!text) return say("Type a part of an id, a name or a series.");
     say("");
     try {
-      const device = await lookUp(api, text);
+      const { devices } = await ask(api, { find: text }, new AbortController().signal);
       if (this.#api !== api) return; // signed out meanwhile
-      if (device === null) return say("There is no such device.");
+      const device = devices.find((one) => one.device_id === text) ?? devices.find((one) => one.device_name === text) ?? devices[0];
+      if (device === undefined) return say("There is no such device.");
       this.#list.chosen = device.device_id;
       this.#choose(device, true);
     } catch (error) {
@@ -147,17 +153,4 @@ export class Devices {
   }
 }
 
-async function lookUp(api, text) {
-  const { signal } = new AbortController();
-  const isId = /^[\w:-]+$/.test(text) && !["all", "timestamp"].includes(text.toLowerCase());
-  const ways = [() => api.json("/v1/devices", { name: text }, signal)];
-  if (isId) ways.unshift(() => api.json(`/v1/devices/${text}`, {}, signal));
-  for (const way of ways) {
-    try {
-      return await way();
-    } catch (error) {
-      if (!(error instanceof Refused) || error.status !== 404) throw error;
-    }
-  }
-  return isId && (await latestOf(api, text, signal)).length > 0 ? { device_id: text } : null;
-}
+const ask = (api, query, signal) => api.json(api.pathOf("activity"), query, signal);

@@ -1,6 +1,7 @@
 // A list to choose from: one stop of the Tab key, arrows within (the ARIA listbox pattern).
 
 import { make } from "./dom.js";
+import { makeSpark, showSpark } from "./spark.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8, Home: -Infinity, End: Infinity };
 
@@ -19,7 +20,9 @@ export class Listbox {
   }
 
   /**
-   * Show items `{key, name, value, note, whole}` in this order; whole is the value in full.
+   * Show items `{key, name, value, note, whole, isAlarming, spark}` in this order.
+   *
+   * Whole is the value in full, spark a small chart of `sparksOf`.
    *
    * Elements of keys that stay are kept, with their focus: lists are shown anew
    * every few seconds, while somebody walks through them.
@@ -52,7 +55,7 @@ export class Listbox {
 
   #make() {
     const option = make("li", "", { role: "option", tabindex: "-1" });
-    option.append(make("bdi"), make("span", "", { class: "value" }), make("small"));
+    option.append(make("bdi"), make("span", "", { class: "value" }), make("small"), makeSpark());
     return option;
   }
 
@@ -82,7 +85,9 @@ export class Listbox {
   }
 }
 
-function fill(option, { name, value, note, whole = value }) {
+function fill(option, { name, value, note, whole = value, isAlarming = false, spark }) {
+  showSpark(option.lastElementChild, spark);
+  option.classList.toggle("alarming", isAlarming);
   const [first, second, third] = option.children;
   const texts = [[first, name], [second, value], [third, note]];
   for (const [element, text] of texts) {

@@ -59,7 +59,7 @@ function openDevice(chosen, isByHand) {
   if (isByHand) wanted = null;
   show(isByHand);
   const sent = (timeMs) => devices.note(chosen.device_id, timeMs);
-  series.open(session.api, chosen, wanted, reporter("series"), sent);
+  series.open(session.api, chosen, wanted, reporter, sent);
 }
 
 function openSeries(chosen, isByHand) {

@@ -5,15 +5,18 @@ import { age, brief, value } from "./format.js";
 import { latestOf, newest } from "./latest.js";
 import { Listbox } from "./listbox.js";
 import { poll } from "./poll.js";
+import { sparksOf } from "./spark.js";
 
 const EVERY_MS = 5_000;
+const SPARKS_MS = 60_000; // a day changes slowly
 
 export class SeriesList {
   #api;
   #choose;
   #list;
   #latest = [];
-  #end = () => {};
+  #sparks = new Map();
+  #ends = [];
 
   /** @param choose called with the name of a series, and true if a person has picked it. */
   constructor(choose) {
@@ -23,6 +26,7 @@ export class SeriesList {
 
   /**
    * @param wanted the series to begin with, or null for the first.
+   * @param reporter makes the reports of a poll of that name.
    * @param sent called with the time (ms or null) of the device's newest point.
    */
   open(api, device, wanted, reporter, sent) {
@@ -41,12 +45,20 @@ export class SeriesList {
         this.pick(found.name, false);
       }
     };
-    this.#end = poll(round, EVERY_MS, reporter);
+    const draw = async (signal) => {
+      const sparks = await sparksOf(api, device.device_id, signal);
+      signal.throwIfAborted();
+      this.#sparks = sparks;
+      this.render();
+    };
+    this.#ends = [poll(round, EVERY_MS, reporter("series")), poll(draw, SPARKS_MS, reporter("sparks"))];
   }
 
   close() {
-    this.#end();
+    for (const end of this.#ends) end();
+    this.#ends = [];
     this.#latest = [];
+    this.#sparks = new Map();
     this.#list.chosen = null;
     this.#list.show([]);
     setText(byId("series-device"), "");
@@ -61,6 +73,7 @@ export class SeriesList {
       value: brief(newestValue),
       whole: value(newestValue),
       note: age(time / 1_000, this.#api.now()),
+      spark: this.#sparks.get(name),
     })));
   }
 

@@ -180,7 +180,7 @@ def test_series_that_an_address_names_and_that_is_not_there(visit: Any, live: Li
     visit.page.goto(f"{visit.base}/#device=dev-1&series=gone&last=7")
     visit.page.fill("#token", live.token)
     visit.page.keyboard.press("Enter")
-    visit.wait_for("#chart-title", "a")
+    visit.wait_for("#caption", "3 points")
     assert fragment_of(visit) == "#device=dev-1&series=a&last=3600"
 
 
