@@ -501,9 +501,9 @@ def test_many_devices_come_in_pages_and_the_work_is_bounded(visit: Any, live: Li
     visit.wait_for("#page-number", "51 to 71 of 71")
     visit.page.click("#previous")
     visit.wait_for("#page-number", "1 to 50 of 71")
-    assert {url.split("?")[0] for url in visit.asked("/v1/exports/")} == {
-        "/v1/exports/1/many-069",
-        "/v1/exports/1/many-069/load",
+    assert {url.split("?")[0].partition("/v1/")[2] for url in visit.asked("/v1/exports/")} == {
+        "exports/1/many-069",
+        "exports/1/many-069/load",
     }
     assert len(visit.asked("/v1/activity/1")) <= 5
 
