@@ -81,7 +81,7 @@ export class Devices {
 
   #item({ device_id: id, device_name: name, device_type: type, last, silent }) {
     const sent = Math.max(last ?? -Infinity, this.#sent.get(id) ?? -Infinity);
-    const isSilent = silent && sent === last; // until it is heard again
+    const isSilent = silent && Math.floor(sent) <= last; // until it is heard again
     const label = name || id;
     return {
       key: id,

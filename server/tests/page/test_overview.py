@@ -22,7 +22,8 @@ def shows(visit: Any, expected: list[str]) -> None:
 
 
 def old(ago_us: int, step_us: int = MINUTE) -> list[list[int]]:
-    return [[now_us() - ago_us - n * step_us, n] for n in range(5)]
+    newest = now_us() // 1_000 * 1_000 + 551 - ago_us  # times have microseconds
+    return [[newest - n * step_us, n] for n in range(5)]
 
 
 def fill(live: Live) -> None:
@@ -42,6 +43,9 @@ def test_silent_devices_stand_first_and_the_one_that_sends_is_opened(
     shows(visit, ["lost", "gone", "busy"])
     visit.wait_for("#silent", "2 devices have fallen silent.")
     visit.wait_for("#series-device", "busy")
+    visit.option("devices", "gone").click()
+    visit.wait_for("#series [role=option]", "rain")
+    assert visit.option("devices", "gone").locator(".value").text_content() == "silent"
     lost = visit.option("devices", "lost")
     assert lost.text_content().startswith("lostsilent1 hour ago")
     assert visit.option("devices", "busy").locator(".value").text_content() == ""
