@@ -3,7 +3,8 @@
     python docs/make_screenshots.py
 
 Takes what `make test` takes: playwright, and a Chromium on the path. A backend is started for
-it, with a day of made readings of a greenhouse: an outage in the night, a door, a counter.
+it, with a day of made readings of a greenhouse: an outage in the night, a door, a counter; and
+with a well that has fallen silent.
 """
 
 from __future__ import annotations
@@ -49,9 +50,13 @@ PICTURES = [
 
 
 def send_readings(base: str, token: str) -> None:
-    """Send a day of a greenhouse, and an hour of a cellar."""
+    """Send a day of a greenhouse, an hour of a cellar, and of a well what came before noon."""
     now = int(time.time() * 1000) // MINUTE_MS * MINUTE_MS
-    for device, minutes in (("cellar-2", range(DAY - 60, DAY)), ("greenhouse-1", range(DAY))):
+    for device, minutes in (
+        ("well-3", range(DAY - 500, DAY - 200)),
+        ("cellar-2", range(DAY - 60, DAY)),
+        ("greenhouse-1", range(DAY)),
+    ):
         client = iobeam.ClientBuilder(1, token).setBackend(base).registerOrSetId(device).build()
         store = client.createDataStore(["temperature", "humidity", "door", "litres"])
         for minute in minutes:
@@ -73,17 +78,19 @@ def send_readings(base: str, token: str) -> None:
 
 
 def take(browser: Browser, url: str, token: str, picture: Picture) -> None:
-    """Sign in, look at the day's temperature, and take the picture."""
+    """Sign in, look at the day of the greenhouse, and take the picture."""
     context: Any = browser.new_context(
         viewport={"width": picture.width, "height": picture.height},
         color_scheme=picture.scheme,
         timezone_id="UTC",
     )
     page = context.new_page()
-    page.goto(f"{url}/#device=greenhouse-1&series=temperature&last=86400")
+    more = "&and=greenhouse-1%2Fhumidity&and=greenhouse-1%2Fdoor"
+    page.goto(f"{url}/#device=greenhouse-1&series=temperature{more}&last=86400")
     page.fill("#token", token)
     page.keyboard.press("Enter")
-    page.locator("#caption", has_text="points from").wait_for()
+    page.locator("#caption", has_text="3 series from").wait_for()
+    page.locator("#series svg:not(.none)").first.wait_for()
     page.locator("#series [aria-selected=true]", has_text="temperature").wait_for()
     if picture.width < 500:
         page.locator("#chart-panel").scroll_into_view_if_needed()

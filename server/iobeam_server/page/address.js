@@ -2,15 +2,21 @@
 
 const KINDS = /^(all|[1-9]\d{1,8})$/;
 
-/** Write `{device, series, range: {kind, from, to}}` as a fragment; "" for none. */
-export function encode({ device, series, range }) {
+/**
+ * Write `{device, series, more, range, isUtc}` as a fragment; "" for none.
+ *
+ * The range is `{kind, from, to}`, more are further series `{deviceId, name}` in the same chart.
+ */
+export function encode({ device, series, more = [], range, isUtc = false }) {
   const said = new URLSearchParams();
   if (device) said.set("device", device);
   if (device && series !== null) said.set("series", series);
+  for (const { deviceId, name } of more) said.append("and", [deviceId, name].map(encodeURIComponent).join("/"));
   if (range?.kind === "custom") {
     said.set("from", range.from);
     if (range.to !== null) said.set("to", range.to);
   } else if (range) said.set("last", range.kind);
+  if (isUtc) said.set("zone", "utc");
   return device ? `#${said}` : "";
 }
 
@@ -22,7 +28,17 @@ export function decode(fragment) {
   let range = null;
   if (from !== null && (to === null ? !said.has("to") : to > from)) range = { kind: "custom", from, to };
   else if (last !== null && KINDS.test(last)) range = { kind: last, from: null, to: null };
-  return { device: said.get("device") || null, series: said.get("series"), range };
+  const more = said.getAll("and").map(lineOf).filter((line) => line !== null);
+  return { device: said.get("device") || null, series: said.get("series"), more, range, isUtc: said.get("zone") === "utc" };
+}
+
+function lineOf(text) {
+  try {
+    const [deviceId, name, ...rest] = text.split("/").map(decodeURIComponent);
+    return deviceId && name && rest.length === 0 ? { deviceId, name } : null;
+  } catch {
+    return null; // an escape that is none
+  }
 }
 
 const LAST_MS = 8.64e15; // beyond that there is no Date

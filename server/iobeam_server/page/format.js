@@ -13,13 +13,28 @@ export function age(timeMs, nowMs) {
   return Math.abs(seconds) < 2 ? "just now" : relative.format(Math.trunc(seconds / size), unit);
 }
 
-/** Local time, as in a form's field: year first, unambiguous everywhere. */
+let utc = false; // else the zone of this machine
+
+export const isUtc = () => utc;
+
+/** Have times written in UTC, or in this machine's zone. */
+export function useUtc(isWanted) {
+  utc = isWanted;
+}
+
+/** A time as `YYYY-MM-DDTHH:MM:SS` of the zone, which a form's field takes; null of none that a Date holds. */
+export function fieldOf(timeMs) {
+  const shifted = new Date(timeMs - (utc ? 0 : new Date(timeMs).getTimezoneOffset() * 60_000));
+  if (Number.isNaN(shifted.getTime())) return null; // beyond the year 275760
+  return shifted.toISOString().replace(/\.\d+Z$/, "");
+}
+
+/** Read what such a field holds, as ms. */
+export const timeOf = (field) => new Date(utc ? `${field}Z` : field).getTime();
+
+/** Year first, unambiguous everywhere; of a time that no Date holds the number. */
 export function stamp(timeMs) {
-  const d = new Date(timeMs);
-  // beyond what a Date holds (year 275760) there is only the number
-  if (Number.isNaN(d.getTime())) return `${timeMs} ms`;
-  const date = `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())}`;
-  return `${date} ${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
+  return fieldOf(timeMs)?.replace("T", " ").replace(/^\+0*/, "") ?? `${timeMs} ms`;
 }
 
 /** The same with the fraction that was sent. */

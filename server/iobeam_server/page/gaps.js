@@ -25,10 +25,15 @@ export function withGaps({ times, widthMs }, columns) {
   };
 }
 
-/** Indices of points that stand alone: no line shows them. */
+/**
+ * Indices of points that stand alone: no line shows them.
+ *
+ * undefined is where other lines of the chart have a point, null where this one breaks.
+ */
 export function alone(column) {
-  const isThere = (i) => column[i] !== null && column[i] !== undefined;
-  return [...column.keys()].filter((i) => isThere(i) && !isThere(i - 1) && !isThere(i + 1));
+  const own = [...column.keys()].filter((i) => column[i] !== undefined);
+  const isThere = (at) => (column[own[at]] ?? null) !== null;
+  return own.filter((_, at) => isThere(at) && !isThere(at - 1) && !isThere(at + 1));
 }
 
 const steps = (times) => times.slice(1).map((time, i) => time - times[i]);

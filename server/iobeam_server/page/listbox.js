@@ -1,6 +1,7 @@
 // A list to choose from: one stop of the Tab key, arrows within (the ARIA listbox pattern).
 
 import { make } from "./dom.js";
+import { MOST } from "./lines.js";
 import { makeSpark, showSpark } from "./spark.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8, Home: -Infinity, End: Infinity };
@@ -10,19 +11,20 @@ export class Listbox {
   #choose;
   #options = new Map(); // key -> its element
   #chosen = null;
+  #marked = null; // keys of those that are shown; null: the chosen one
 
-  /** @param choose called with the key that a person picked. */
+  /** @param choose called with the key that a person picked, and true if it was meant as one more. */
   constructor(element, choose) {
     this.#element = element;
     this.#choose = choose;
-    element.addEventListener("click", (event) => this.#pick(event.target.closest("[role=option]")));
+    element.addEventListener("click", (event) => this.#pick(event.target.closest("[role=option]"), isMore(event)));
     element.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
   /**
-   * Show items `{key, name, value, note, whole, isAlarming, spark}` in this order.
+   * Show items `{key, name, value, note, whole, isAlarming, spark, colour}` in this order.
    *
-   * Whole is the value in full, spark a small chart of `sparksOf`.
+   * Whole is the value in full, spark a small chart of `sparksOf`, colour that of its line.
    *
    * Elements of keys that stay are kept, with their focus: lists are shown anew
    * every few seconds, while somebody walks through them.
@@ -40,6 +42,12 @@ export class Listbox {
       this.#options.set(item.key, option);
     }
     for (const option of before.values()) option.remove();
+    this.#mark();
+  }
+
+  /** Mark several as selected, in a list in which several can be. */
+  set marked(keys) {
+    this.#marked = new Set(keys);
     this.#mark();
   }
 
@@ -62,7 +70,7 @@ export class Listbox {
   #mark() {
     const stop = this.#options.get(this.#chosen) ?? this.#element.firstElementChild;
     for (const [key, option] of this.#options) {
-      option.setAttribute("aria-selected", String(key === this.#chosen));
+      option.setAttribute("aria-selected", String(this.#marked?.has(key) ?? key === this.#chosen));
       option.tabIndex = option === stop ? 0 : -1;
     }
   }
@@ -70,8 +78,9 @@ export class Listbox {
   #onKey(event) {
     const all = [...this.#element.children];
     const at = all.indexOf(event.target.closest("[role=option]"));
-    if (at < 0 || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.key === "Enter" || event.key === " ") this.#pick(all[at]);
+    const isPick = event.key === "Enter" || event.key === " ";
+    if (at < 0 || event.altKey || (!isPick && isMore(event))) return;
+    if (isPick) this.#pick(all[at], isMore(event));
     else if (event.key in STEPS) {
       const next = all[Math.max(0, Math.min(all.length - 1, at + STEPS[event.key]))];
       for (const option of all) option.tabIndex = option === next ? 0 : -1;
@@ -80,12 +89,16 @@ export class Listbox {
     event.preventDefault(); // else the list would scroll as well
   }
 
-  #pick(option) {
-    for (const [key, known] of this.#options) if (known === option) this.#choose(key);
+  #pick(option, isAdded) {
+    for (const [key, known] of this.#options) if (known === option) this.#choose(key, isAdded);
   }
 }
 
-function fill(option, { name, value, note, whole = value, isAlarming = false, spark }) {
+/** Whether a click or a key is meant as one more, as in lists of files. */
+const isMore = (event) => event.ctrlKey || event.metaKey;
+
+function fill(option, { name, value, note, whole = value, isAlarming = false, spark, colour }) {
+  for (let i = 0; i < MOST; i++) option.classList.toggle(`line-${i}`, i === colour);
   showSpark(option.lastElementChild, spark);
   option.classList.toggle("alarming", isAlarming);
   const [first, second, third] = option.children;

@@ -47,8 +47,8 @@ export class Source {
  * Up to RAW_POINTS come as they are; of more, mean, least and greatest per bucket:
  * a mean alone would hide the peaks. Of texts the last RAW_POINTS.
  *
- * @returns `{times (us), values, lows, highs, widthMs, isFlag, isCut}`; lows, highs and widthMs are
- *   null for raw points, isFlag is true of booleans, isCut where older points were left out.
+ * @returns `{times (us), values, lows, highs, counts, widthMs, isFlag, isCut}`; lows, highs, counts and
+ *   widthMs are null for raw points, isFlag is true of booleans, isCut where older points were left out.
  */
 export async function load(source, { from, to }, signal) {
   const raw = await source.read({ from, to, limit: RAW_POINTS + 1 }, signal);
@@ -87,7 +87,9 @@ async function buckets(source, query, signal) {
   const { data, widthMs } = await source.summarize(query, signal);
   // null is a mean that no number can hold
   const column = (name) => data.map((bucket) => (bucket[name] === null ? null : Number(bucket[name])));
-  return { ...columns([]), times: column("time"), values: column("mean"), lows: column("min"), highs: column("max"), widthMs };
+  const named = { times: "time", values: "mean", lows: "min", highs: "max", counts: "count" };
+  const found = Object.entries(named).map(([name, part]) => [name, column(part)]);
+  return { ...columns([]), ...Object.fromEntries(found), widthMs };
 }
 
 function columns(data) {
@@ -96,6 +98,7 @@ function columns(data) {
     values: data.map((point) => point.value),
     lows: null,
     highs: null,
+    counts: null,
     widthMs: null,
     isFlag: typeof data.at(-1)?.value === "boolean",
     isCut: false,
@@ -106,14 +109,12 @@ function join(track, fresh) {
   if (fresh.times.length === 0) return track;
   const first = track.times.findIndex((time) => time >= fresh.times[0]);
   const kept = first < 0 ? track : slice(track, 0, first);
-  const both = (name) => kept[name] && [...kept[name], ...fresh[name]];
-  return { ...kept, times: both("times"), values: both("values"), lows: both("lows"), highs: both("highs") };
+  return { ...kept, ...columnwise((name) => kept[name] && [...kept[name], ...fresh[name]]) };
 }
 
 function slice(track, ...bounds) {
-  const cut = (column) => column && column.slice(...bounds);
-  return {
-    ...track,
-    times: cut(track.times), values: cut(track.values), lows: cut(track.lows), highs: cut(track.highs),
-  };
+  return { ...track, ...columnwise((name) => track[name] && track[name].slice(...bounds)) };
 }
+
+const COLUMNS = ["times", "values", "lows", "highs", "counts"];
+const columnwise = (make) => Object.fromEntries(COLUMNS.map((name) => [name, make(name)]));

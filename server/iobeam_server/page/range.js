@@ -1,13 +1,9 @@
 // The form that says which time is looked at.
 
 import { byId, setText } from "./dom.js";
+import { fieldOf, timeOf } from "./format.js";
 
 const AHEAD_MS = 5_000; // as much as the clocks of devices may well be ahead of the server's
-
-const field = (ms) => {
-  const local = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 19); // what a datetime-local field takes
-};
 
 export class Range {
   #before = []; // what was chosen when parts of the chart were drawn over
@@ -41,6 +37,16 @@ export class Range {
     byId("range").value = "custom";
     this.#show();
     this.#changed();
+  }
+
+  /** Write its times anew, as when the zone has changed. */
+  rewrite() {
+    this.#show();
+  }
+
+  /** Whether `undo` has anything to go back to. */
+  get canUndo() {
+    return this.#before.length > 0;
   }
 
   /** Go back to the range before the last `set`. */
@@ -87,7 +93,7 @@ export class Range {
 
   #onCustom() {
     const from = byId("from").valueAsNumber;
-    const [start, end] = ["from", "to"].map((id) => (byId(id).value ? new Date(byId(id).value).getTime() : null));
+    const [start, end] = ["from", "to"].map((id) => (byId(id).value ? timeOf(byId(id).value) : null));
     const isWrong = Number.isNaN(from) || byId("to").validity.badInput || (end !== null && end <= start);
     byId("from").setAttribute("aria-invalid", String(Number.isNaN(from)));
     byId("to").setAttribute("aria-invalid", String(isWrong && !Number.isNaN(from)));
@@ -108,7 +114,7 @@ export class Range {
     setText(byId("range-error"), "");
     for (const id of ["from", "to"]) byId(id).removeAttribute("aria-invalid");
     if (!isCustom) return;
-    byId("from").value = field(this.#from);
-    byId("to").value = this.#to === null ? "" : field(this.#to);
+    byId("from").value = fieldOf(this.#from) ?? "";
+    byId("to").value = this.#to === null ? "" : fieldOf(this.#to) ?? "";
   }
 }

@@ -18,14 +18,26 @@ export class SeriesList {
   #sparks = new Map();
   #ends = [];
 
-  /** @param choose called with the name of a series, and true if a person has picked it. */
+  #marked = [];
+
+  /**
+   * @param choose called with the name of a series, true if a person has picked it, and true if
+   *   that was meant as one more.
+   */
   constructor(choose) {
     this.#choose = choose;
-    this.#list = new Listbox(byId("series"), (name) => this.pick(name, true));
+    this.#list = new Listbox(byId("series"), (name, isAdded) => this.#pick(name, true, isAdded));
+  }
+
+  /** Mark the series of this device that are shown, `{name, colour}`. */
+  set marked(lines) {
+    this.#marked = lines;
+    this.#list.marked = lines.map(({ name }) => name);
+    this.render();
   }
 
   /**
-   * @param wanted the series to begin with, or null for the first.
+   * @param wanted the series to begin with, null for the first, undefined for none.
    * @param reporter makes the reports of a poll of that name.
    * @param sent called with the time (ms or null) of the device's newest point.
    */
@@ -40,9 +52,9 @@ export class SeriesList {
       byId("series-empty").hidden = latest.length > 0;
       this.render();
       sent(newest(latest));
-      if (this.#list.chosen === null && latest.length > 0) {
+      if (wanted !== undefined && this.#list.chosen === null && latest.length > 0) {
         const found = latest.find(({ name }) => name === wanted) ?? latest[0];
-        this.pick(found.name, false);
+        this.#pick(found.name, false);
       }
     };
     const draw = async (signal) => {
@@ -58,6 +70,8 @@ export class SeriesList {
     for (const end of this.#ends) end();
     this.#ends = [];
     this.#latest = [];
+    this.#marked = [];
+    this.#list.marked = [];
     this.#sparks = new Map();
     this.#list.chosen = null;
     this.#list.show([]);
@@ -74,11 +88,12 @@ export class SeriesList {
       whole: value(newestValue),
       note: age(time / 1_000, this.#api.now()),
       spark: this.#sparks.get(name),
+      colour: this.#marked.find((line) => line.name === name)?.colour,
     })));
   }
 
-  pick(name, isByHand) {
+  #pick(name, isByHand, isAdded = false) {
     this.#list.chosen = name;
-    this.#choose(name, isByHand);
+    this.#choose(name, isByHand, isAdded);
   }
 }

@@ -94,14 +94,15 @@ class Visit:
     def asked(self, part: str) -> list[str]:
         return [request.url for request in self.requests if part in request.url]
 
-    def ink(self) -> int:
-        """Count the pixels of the chart in the accent colour."""
+    def ink(self, line: int = 0) -> int:
+        """Count the pixels of the chart in the colour of a line, the first of all."""
+        self.allowed = (*self.allowed, "willReadFrequently")  # the browser's advice about this
         count: int = self.page.evaluate(
-            """() => {
+            """(line) => {
                 const canvas = document.querySelector("#chart canvas");
                 if (!canvas || canvas.width === 0) return 0;
                 const style = getComputedStyle(document.documentElement);
-                const hex = style.getPropertyValue("--accent").trim().slice(1);
+                const hex = style.getPropertyValue(`--line-${line}`).trim().slice(1);
                 const [r, g, b] = [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
                 const { data } = canvas.getContext("2d")
                     .getImageData(0, 0, canvas.width, canvas.height);
@@ -109,7 +110,8 @@ class Visit:
                 for (let i = 0; i < data.length; i += 4)
                     found += data[i] === r && data[i + 1] === g && data[i + 2] === b;
                 return found;
-            }"""
+            }""",
+            line,
         )
         return count
 

@@ -63,6 +63,11 @@ def test_nothing_is_found(looked: Visit, axe: str, live: Live) -> None:
         for details in looked.page.locator("details:visible").all():
             details.evaluate("one => { one.open = true; }")
         assert violations(looked, axe) == [], name
+    looked.page.check("#add")
+    for name in ("n", "flag"):
+        looked.option("series", name).click()
+    looked.wait_for("#caption", "3 series")
+    assert violations(looked, axe) == []
     looked.page.select_option("#range", "custom")
     looked.page.fill("#find", "nobody")
     looked.page.press("#find", "Enter")

@@ -304,7 +304,7 @@ def test_whole_walk_by_keyboard(visit: Any, live: Live) -> None:
     keys.press("Enter")
     visit.wait_for("#series-device", "dev-2")
     visit.wait_for("#caption", "10 points")
-    walk(visit, "a")
+    walk(visit, "add", "a")
     keys.press("End")
     assert focus(visit) == "b"
     keys.press(" ")
@@ -314,13 +314,13 @@ def test_whole_walk_by_keyboard(visit: Any, live: Live) -> None:
     keys.press("ArrowDown")
     assert visit.page.input_value("#range") == "21600"
     visit.wait_for("#caption", "10 points")
-    walk(visit, "csv")
+    walk(visit, "utc", "csv")
     with visit.page.expect_download():
         keys.press("Enter")
     visit.page.wait_for_selector("#csv:enabled")
     visit.page.evaluate("document.activeElement.blur()")
     visit.page.locator("#csv").focus()
-    walk(visit, "SUMMARY")
+    walk(visit, "earlier", "later", "nearer", "farther", "png", "SUMMARY")
     keys.press("Enter")
     visit.page.wait_for_selector("#rows tr >> visible=true")
     # and back to the top: the way out
@@ -459,7 +459,8 @@ def test_phone_never_scrolls_sideways(phone: Any, live: Live) -> None:
     visit.page.select_option("#range", "custom")
     visit.page.click("summary")
     assert_no_sideways_scrolling(visit)
-    for control in visit.page.locator("#view button, #view select, #view input").all():
+    hit = "#view button, #view select, #view input:not([type=checkbox]), #view label.box"
+    for control in visit.page.locator(hit).all():
         if control.is_visible():
             assert control.bounding_box()["height"] >= 40  # what a thumb hits
     visit.page.set_viewport_size({"width": 1280, "height": 800})
