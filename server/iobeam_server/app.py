@@ -27,6 +27,7 @@ from iobeam_server.api.namespaces import Namespaces, OneNamespace
 from iobeam_server.api.openapi import OpenApi
 from iobeam_server.api.page import Page, PageFiles, load_assets
 from iobeam_server.api.ping import About, Ping
+from iobeam_server.api.points import PointsOfSeries
 from iobeam_server.api.projects import OneProject, Permissions, Projects
 from iobeam_server.api.summaries import Summaries
 from iobeam_server.api.tokens import ProjectTokens, UserTokens
@@ -287,6 +288,7 @@ def _routes(
         "/v1/summaries/{project_id}": summaries,
         "/v1/summaries/{project_id}/{device_id}": summaries,
         "/v1/summaries/{project_id}/{device_id}/{series:path}": summaries,
+        "/v1/points/{project_id}/{device_id}/{series:path}": PointsOfSeries(store),
         "/v1/namespaces": Namespaces(store, config, clock),
         "/v1/namespaces/{namespace_id}": OneNamespace(store, config, clock),
         "/v1/data/{namespace}": data,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
+from iobeam_server import deadlines
 from iobeam_server.errors import NotFound
 from iobeam_server.rules.times import to_iso
 from iobeam_server.storage.base import ALWAYS, Extent, Series, Span
@@ -127,6 +128,7 @@ def drop_series(
 def _delete(store: Storage, series_id: int, span: Span) -> int:
     deleted = 0
     while True:
+        deadlines.check()
         with sharing():
             found = store.series.delete_points(series_id, span.last, PIECE_POINTS, span.first)
         deleted += found

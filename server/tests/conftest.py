@@ -27,6 +27,7 @@ ON_EVERY_ENGINE = {
     "test_exports",
     "test_summaries",
     "test_activity",
+    "test_points",
     "test_data",
     "test_namespaces",
     "test_projects",

@@ -107,6 +107,10 @@ class Activity(Shape):
     silent: Annotated[int, Meta(description="How many of them are silent.")]
 
 
+class Deleted(Shape):
+    deleted: Annotated[int, Meta(ge=0)]
+
+
 class ServerTimestamp(Shape):
     """The server's clock."""
 

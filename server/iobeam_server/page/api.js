@@ -17,9 +17,10 @@ export class Api {
   #token;
   #aheadMs = 0;
 
-  constructor(token, projectId) {
+  /** @param permissions the bits of what the token permits. */
+  constructor(token, projectId, permissions) {
     this.#token = token;
-    this.projectId = projectId;
+    Object.assign(this, { projectId, permissions });
   }
 
   /** The server's time, ms: the clock of a phone or kiosk may be far off. */
@@ -33,6 +34,12 @@ export class Api {
     return whole(limit, signal, async () => (await this.#get(path, query, limit)).json());
   }
 
+  /** Have something deleted; takes as long as it takes. */
+  async remove(path, query) {
+    const { signal } = new AbortController();
+    return whole(signal, signal, async () => (await this.#ask("DELETE", path, query, signal)).json());
+  }
+
   /** Get an answer as a blob, which the browser may keep on disk; takes as long as it takes. */
   async blob(path, query, signal) {
     return whole(signal, signal, async () => (await this.#get(path, query, signal)).blob());
@@ -43,10 +50,15 @@ export class Api {
     return [`/v1/${resource}`, this.projectId, ...parts.map(encodeURIComponent)].join("/");
   }
 
-  async #get(path, query, signal) {
+  #get(path, query, signal) {
+    return this.#ask("GET", path, query, signal);
+  }
+
+  async #ask(method, path, query, signal) {
     const given = Object.entries(query).filter(([, value]) => value !== null);
     const search = new URLSearchParams(given).toString();
     const answer = await fetch(search ? `${path}?${search}` : path, {
+      method,
       headers: { Authorization: `Bearer ${this.#token}` },
       cache: "no-store", // what a token opened is not left in the browser's cache
       credentials: "omit",

@@ -131,7 +131,7 @@ function start() {
   try {
     const claims = token.readClaims(text);
     // not asked about first: if the backend is away, the page waits for it
-    return enter(text, claims, new Api(text, claims.pid));
+    return enter(text, claims, new Api(text, claims.pid, claims.pms));
   } catch (error) {
     return leave(error.message);
   }

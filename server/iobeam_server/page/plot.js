@@ -9,6 +9,7 @@ import { extremes, showLegend } from "./legend.js";
 import { extend, isText, load, since } from "./points.js";
 import { poll } from "./poll.js";
 import { Range } from "./range.js";
+import { Strays, straysOf } from "./strays.js";
 
 const EVERY_MS = 3_000;
 // Following asks for what is newer than the last point. A device that was off-line may send
@@ -19,6 +20,7 @@ const REREAD_BUCKETS_MS = 300_000;
 const TABLE_ROWS = 20;
 const PAN = 0.5; // of what is shown, by one press of a button
 const ZOOM = 2;
+const AHEAD_MS = 5_000; // as much as the clocks of devices may well be ahead
 
 export class Plot {
   #chart = new Chart(
@@ -31,7 +33,12 @@ export class Plot {
     this.#ranged();
     this.#restart();
   });
-  #lines = []; // {source, deviceId, name, colour, track, latest, readAt}
+  #strays = new Strays(
+    (from, to) => this.#range.set(from, to),
+    () => this.#restart(),
+    (error) => this.#reporter.refused(error),
+  );
+  #lines = []; // {source, deviceId, name, colour, track, latest, readAt, strays}
   #reporter;
   #shown = null; // [from, to] of the chart, ms
   #end = () => {};
@@ -112,7 +119,7 @@ export class Plot {
     this.#chart.clear();
     this.#shown = null;
     byId("chart").setAttribute("aria-label", "No chart yet");
-    for (const id of ["latest", "elsewhere", "steps", "legend"]) byId(id).hidden = true;
+    for (const id of ["latest", "elsewhere", "steps", "legend", "strays"]) byId(id).hidden = true;
     for (const id of ["figures", "line", "program"]) setText(byId(id), "");
     byId("rows").replaceChildren();
     this.#shownLatest = "";
@@ -124,17 +131,18 @@ export class Plot {
     if (this.#lines.length === 0) return;
     this.#end();
     if (!isPartly) {
-      for (const line of this.#lines) line.track = null;
+      for (const line of this.#lines) line.track = line.strays = null;
       setText(byId("caption"), "Reading …");
     }
     this.#enable(true);
     const lines = this.#lines;
     const round = async (signal) => {
-      const bounds = this.#range.bounds(lines[0].source.api.now());
+      const bounds = await boundsOf(lines, this.#range.bounds(lines[0].source.api.now()), signal);
       const read = await Promise.all(lines.map((line) => readLine(line, bounds, signal)));
       signal.throwIfAborted();
       lines.forEach((line, i) => Object.assign(line, read[i]));
       this.#show(bounds);
+      this.#strays.offer(lines[0].source, lines.length === 1 ? lines[0].strays : null);
     };
     this.#end = poll(round, EVERY_MS, this.#reporter);
   }
@@ -260,6 +268,21 @@ export class Plot {
     const ground = getComputedStyle(byId("chart-panel")).backgroundColor;
     savePicture(canvas, ground, this.#lines.map(({ source }) => source));
   }
+}
+
+/** Look for strays, once; a range that is open does not reach out to them. */
+async function boundsOf(lines, { from, to }, signal) {
+  const isOpen = from === null;
+  await Promise.all(lines.map(async (line) => {
+    line.strays ??= line.source.isAddressable ? await straysOf(line.source, isOpen, signal) : {};
+  }));
+  const pasts = lines.map(({ strays }) => (strays.past ? strays.past.to + 1 : -Infinity));
+  const hasFuture = lines.some(({ strays }) => strays.future);
+  const start = pasts.reduce((a, b) => Math.min(a, b), Infinity);
+  return {
+    from: isOpen && start > -Infinity ? start : from,
+    to: isOpen && hasFuture ? Math.floor(lines[0].source.api.now()) + AHEAD_MS : to,
+  };
 }
 
 /** Read a line, or what is new of it; returns what has changed of it. */

@@ -30,6 +30,11 @@ export class Source {
     return this.#ask("summaries", query, signal);
   }
 
+  /** Delete what lies between two times (ms). */
+  async remove(query) {
+    return this.api.remove(this.#pathOf("points"), query);
+  }
+
   #pathOf(resource) {
     return this.api.pathOf(resource, this.deviceId, this.isAddressable ? this.name : "all");
   }

@@ -54,7 +54,7 @@ export class SignIn {
     try {
       if (!token) throw new BadToken("Paste a project token.");
       claims = readClaims(token);
-      api = new Api(token, claims.pid);
+      api = new Api(token, claims.pid, claims.pms);
       await api.json("/v1/devices", { project_id: claims.pid, count: 1 }, new AbortController().signal);
     } catch (error) {
       this.#say(explain(error, claims, api));

@@ -56,6 +56,9 @@ RULES = {
     "GET /v1/activity/{project_id}/{device_id}": Rule(
         Access.PROJECT_READ, "/v1/activity/1/dev-1"
     ),
+    "DELETE /v1/points/{project_id}/{device_id}/{series:path}": Rule(
+        Access.PROJECT_ADMIN, "/v1/points/1/dev-1/n?from=1&to=2"
+    ),
     "GET /v1/summaries/{project_id}": Rule(
         Access.PROJECT_READ, "/v1/summaries/1", None, 403, None
     ),

@@ -107,7 +107,8 @@ def test_refusals_name_what_is_wrong(filled: Live, query: str, words: str) -> No
 
 
 def test_a_device_token_sees_its_own_device_only(filled: Live) -> None:
-    filled.send(FIELDS, ROWS, device="dev-2", register=True)
+    filled.register("dev-2")
+    assert filled.send(FIELDS, ROWS, device="dev-2").status == 200
     token = filled.make_token(READ, device="dev-1")
     found = ask(filled, "1", "", token=token)
     assert {one["device_id"] for one in found["result"]} == {"dev-1"}
