@@ -134,5 +134,6 @@ def test_every_start_and_how_to_that_can_run_does() -> None:
         "how-to/grafana.md",
         "how-to/lan-and-tls.md",
         "how-to/nothing-arrives.md",
+        "how-to/page.md",  # tests/page does what it says
         "how-to/postgresql.md",
     }
