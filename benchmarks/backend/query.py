@@ -134,6 +134,31 @@ def fillSqlite(url, points, series=SERIES, firstUs=load.FIRST_US, stepS=STEP_S):
         connection.commit()
 
 
+def fillDevices(url, devices, series, each, firstUs):
+    """Put points, one a minute, into some series of each of many devices."""
+    names = ["INSERT INTO fields (namespace_id, field_name, kind) VALUES (1, 's{}', 1)".format(
+        number) for number in range(series)]
+    isSqlite = url.startswith("sqlite:")
+    numbers = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {} - 1) "
+    names.append(
+        "INSERT INTO series (namespace_id, device_id, field_id) " + numbers.format(devices)
+        + "SELECT 1, 'many-' || n.i, f.field_id FROM n CROSS JOIN fields f")
+    names.append(
+        "INSERT INTO points (series_id, time, real_value) " + numbers.format(each)
+        + "SELECT s.series_id, {} + n.i * 60000000, 1.5 FROM series s CROSS JOIN n".format(firstUs))
+    if isSqlite:
+        with contextlib.closing(sqlite3.connect(url[len("sqlite:///"):])) as connection:
+            for statement in names:
+                connection.execute(statement)
+            connection.commit()
+        return
+    import psycopg
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in names:
+            connection.execute(statement)
+        connection.execute("VACUUM ANALYZE points")
+
+
 def fillPostgres(url, points, series=SERIES, firstUs=load.FIRST_US, stepS=STEP_S):
     """The same."""
     import psycopg

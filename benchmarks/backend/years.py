@@ -1,4 +1,4 @@
-"""Any range of a series of twenty million points, over HTTP, beside the bare query of summaries."""
+"""Any range of a long series, beside the bare query of summaries; and what many devices last sent."""
 import contextlib
 import http.client
 import json
@@ -9,6 +9,7 @@ from benchmarks.backend import engines, processes, query
 
 STEP_S = 1
 TARGET_MS = 300
+DEVICES, SERIES, EACH = 1000, 20, 25
 RANGES_H = (1, 24, 7 * 24, 30 * 24, 90 * 24, None)  # None is everything
 _BARE = ("SELECT start, points, real_sum, {}, {} FROM summaries WHERE series_id = 1"
          " AND width = 3600000000 AND start >= {} AND start < {} ORDER BY start")
@@ -30,6 +31,18 @@ def measure(found, rounds, points):
                         "127.0.0.1", port, timeout=120)) as connection:
                 isReached = _compare(engine, connection, token, ask, last * 1000, rounds,
                                      points) and isReached
+        with engine.database() as url:
+            token = engines.prepare(url)
+            query.fillDevices(url, DEVICES, SERIES, EACH, (int(time.time()) - 60 * EACH) * 1000000)
+            with processes.backend(url) as (_, port), contextlib.closing(
+                    http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
+                path = "/v1/activity/1?count=50"
+                if json.loads(query.asked(connection, path, token))["total"] < DEVICES:
+                    raise RuntimeError("not every device is there")
+                took = statistics.median(query.timed(query.asked, connection, path, token)
+                                         for _ in range(5 * rounds))
+            print("{}: what {} devices of {} series last sent, 50 of them listed: {:.0f} ms".format(
+                engine.name, DEVICES, SERIES, took * 1000), flush=True)
     return isReached
 
 

@@ -8,13 +8,16 @@ import time
 from collections.abc import Sequence
 from typing import Callable
 
-from iobeam_server.errors import ServerError
+from iobeam_server import deadlines
+from iobeam_server.deadlines import Deadline
+from iobeam_server.errors import ServerError, StorageUnavailable
 from iobeam_server.metrics import Metrics, Silent
 from iobeam_server.storage.store import Storage
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 30.0  # between two looks...
+END_S = 5.0  # for a look that is under way to end
 SHARE = 50  # ... or so many times as long as one takes
 
 
@@ -36,13 +39,16 @@ class Watch:
         self._clock = clock
         self._seen: Sequence[Silent] = ()
         self._ended = threading.Event()
+        self._deadline = Deadline(None)
         metrics.watch_silence(lambda: self._seen, clock)
         self._thread = threading.Thread(target=self._run, name="iobeam-silence", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
+        """End the thread, also where the database does not answer."""
         self._ended.set()
-        self._thread.join()
+        self._deadline.cancel(StorageUnavailable("the server is stopping"))
+        self._thread.join(END_S)
 
     def look(self) -> None:
         """Look once; raises ServerError where the database does not answer."""
@@ -57,6 +63,10 @@ class Watch:
         self._seen = seen
 
     def _run(self) -> None:
+        with deadlines.running(self._deadline):
+            self._look_now_and_again()
+
+    def _look_now_and_again(self) -> None:
         while not self._ended.is_set():
             began = time.monotonic()
             try:

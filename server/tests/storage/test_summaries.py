@@ -18,7 +18,7 @@ from iobeam_server import deadlines
 from iobeam_server.config import Config
 from iobeam_server.deadlines import Deadline
 from iobeam_server.errors import QueryTimeout, StorageUnavailable
-from iobeam_server.maintenance import delete_points
+from iobeam_server.maintenance import delete_points, prune
 from iobeam_server.rules.aggregates import Bucket, Sums
 from iobeam_server.rules.points import INT64_MAX, INT64_MIN, Kind
 from iobeam_server.rules.summaries import DAY, HOUR
@@ -147,6 +147,24 @@ def test_deleted_points(store: Storage) -> None:
     delete_points(store, series_of(store), ALWAYS)
     assert sums(store, DAY) == []
     assert list(store.problems()) == []
+
+
+@pytest.mark.parametrize("hours", [0.5, 24, 30, 47.9, 48, 72])
+def test_what_is_pruned_leaves_no_summaries(
+    store: Storage, execute: Execute, hours: float
+) -> None:
+    rows = every_10_minutes()
+    store.write([batch(rows)])
+    sums(store, DAY)
+    before = START + int(hours * HOUR)
+    assert prune(store, before) == len([row for row in rows if row[0] < before])
+    ((oldest,),) = execute("SELECT coalesce(min(start), 0) FROM summaries WHERE width <= start")
+    assert hours == 72 or oldest >= before - before % DAY
+    assert count(execute, "stale_hours") <= 1
+    assert list(store.problems()) == []
+    left = [row for row in rows if row[0] >= before]
+    for width in (DAY, HOUR):
+        assert sums(store, width) == expected(left, width)
 
 
 def test_a_series_that_is_dropped_or_changes_its_type(store: Storage, execute: Execute) -> None:

@@ -121,15 +121,27 @@ def covers(sql: Sql, wanted: Sums) -> list[Cover]:
 
 
 def expire(sql: Sql, series_id: int, first: int, last: int) -> None:
-    """Note that points between two times, inclusive, are being deleted."""
-    sql.execute(
-        "INSERT INTO stale_hours (series_id, start) SELECT series_id, start FROM summaries"
-        " WHERE series_id = ? AND width = ? AND start >= ? AND start <= ? ON CONFLICT DO NOTHING",
-        series_id,
-        HOUR,
-        max(LEAST, rules.floor(first, HOUR)),
-        last,
-    )
+    """Note that all points between two times, inclusive, are being deleted.
+
+    What is wholly between them has no points any more, as an hour without a summary says; the
+    hours at both ends are stale, and with them their days.
+    """
+    ranges = summed(sql, series_id)
+    for width, table in ((HOUR, "summaries"), (DAY, "summaries"), (HOUR, "stale_hours")):
+        which = f" AND width = {width}" if table == "summaries" else ""
+        sql.execute(
+            f"DELETE FROM {table} WHERE series_id = ? AND start >= ? AND start <= ?{which}",
+            series_id,
+            rules.ceil(max(first, LEAST), width),
+            max(last, LEAST) - width + 1,
+        )
+    for hour in {rules.floor(max(one, LEAST), HOUR) for one in (first, last)}:
+        if any(since <= hour < until for since, until in ranges):
+            sql.execute(
+                "INSERT INTO stale_hours (series_id, start) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                series_id,
+                hour,
+            )
 
 
 def discard(sql: Sql, series_id: int) -> None:
