@@ -70,7 +70,9 @@ export class Api {
     if (date) this.#aheadMs = Math.abs(Date.now() - date) < 2_000 ? 0 : Date.now() - date;
     if (answer.ok) return answer;
     const message = await messageOf(answer);
-    if (answer.status === 429 || answer.status >= 500) throw new Gone(message);
+    // 422 to a question: it took too long. What was summed up for it is kept, the next time is quicker
+    const tookTooLong = answer.status === 422 && method === "GET";
+    if (answer.status === 429 || answer.status >= 500 || tookTooLong) throw new Gone(message);
     throw new Refused(answer.status, message);
   }
 }

@@ -143,6 +143,22 @@ def test_failing_backend_is_asked_again_and_signing_in_says_so(
     visit.wait_for("#connection", "The backend is back")
 
 
+def test_a_question_that_took_too_long_is_asked_again(visit: Any, live: Live) -> None:
+    """What was summed up for it meanwhile is kept."""
+    visit.allowed = ("422",)
+    live.send(["time", "load"], [[int(time.time() * 1e6), 1]])
+    refusal = '{"errors": [{"code": 3, "message": "it took more than 30 s"}]}'
+    visit.open()
+    visit.page.route(
+        "**/v1/summaries/**", lambda route: route.fulfill(status=422, body=refusal)
+    )
+    visit.sign_in()
+    visit.wait_for("#connection", "it took more than 30 s Trying again")
+    visit.page.unroute("**/v1/summaries/**")
+    visit.wait_for("#caption", "1 point")
+    visit.wait_for("#connection", "The backend is back")
+
+
 def test_failed_download_is_told(visit: Any, live: Live) -> None:
     visit.allowed = ("ERR_FAILED",)
     live.send(["time", "load"], [[int(time.time() * 1e6), 1]])
