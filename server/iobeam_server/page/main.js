@@ -77,11 +77,13 @@ function openDevice(chosen, isByHand) {
   const sent = (timeMs) => devices.note(chosen.device_id, timeMs);
   const isFirst = isByHand ? !isKept : true;
   series.open(session.api, chosen, isFirst ? wanted : undefined, reporter, sent);
+  mark();
 }
 
 /** Show a series: alone, or beside what is shown, as a person says by a key or the box. */
 function openSeries(name, isByHand, isAdded) {
   const id = device.device_id;
+  if (isByHand) setText(byId("notice"), "");
   if (isByHand && (isAdded || byId("add").checked)) {
     if (lines.has(id, name) && lines.all.length > 1) lines.remove(id, name);
     else if (!lines.add(id, name)) setText(byId("notice"), `A chart holds ${MOST} series; remove one first.`);
@@ -95,8 +97,12 @@ function removeLine({ deviceId, name }) {
   draw(true);
 }
 
-function draw(isByHand) {
+function mark() {
   series.marked = lines.all.filter(({ deviceId }) => deviceId === device.device_id);
+}
+
+function draw(isByHand) {
+  mark();
   show(isByHand);
   plot.open(lines.all, ({ deviceId, name }) => new Source(session.api, deviceId, name), reporter("points"));
 }
