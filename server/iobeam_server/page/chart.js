@@ -125,7 +125,7 @@ export class Chart {
         side: number === 0 ? 3 : 1,
         grid: { ...axis.grid, show: number === 0 },
         values: (plot, splits, index, space, step) => axisLabels(splits, step),
-        size: (plot, labels) => 24 + 7 * Math.max(3, ...(labels ?? []).map((label) => String(label).length)),
+        size: (plot, labels) => 24 + 7 * Math.max(3, ...(labels ?? []).flatMap((label) => String(label).split("\n")).map((line) => line.length)),
       };
     };
     const flags = { ...axis, scale: "flag", splits: [0, 1], values: () => ["false", "true"] };
@@ -202,13 +202,14 @@ function together(parts) {
 }
 
 function seriesOf({ kind, axis, columns }, stroke, areFlags) {
-  if (kind === "text") return [{ scale: "mark", stroke, paths: () => null, points: { show: true, size: 9, fill: stroke } }];
+  if (kind === "text") return [{ scale: "mark", stroke, paths: () => null, points: { show: true, size: 7, fill: stroke } }];
   // there is nothing between false and true
   if (kind === "flag") {
     const shape = { scale: "flag", stroke, width: areFlags ? 2 : 1, paths: uPlot.paths.stepped({ align: 1 }) };
     return [{ ...shape, fill: areFlags ? undefined : `${stroke}2e`, points: areFlags ? marked : { show: false } }];
   }
-  const edge = { scale: `y${axis}`, stroke: "transparent", points: { show: false } };
+  // a line of their own: of a peak of one bucket the shade alone would hardly be seen
+  const edge = { scale: `y${axis}`, stroke: `${stroke}80`, width: 1, points: { show: false } };
   return [{ scale: `y${axis}`, stroke, width: 2, points: marked }, ...columns.slice(1).map(() => edge)];
 }
 

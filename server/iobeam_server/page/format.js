@@ -55,15 +55,29 @@ const sixDigits = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 export function brief(given) {
   if (typeof given !== "number") return String(given);
   const size = Math.abs(given);
-  if (size !== 0 && (size >= 1e15 || size < 1e-4)) return given.toExponential(5).replace(/\.?0+e/, "e");
+  if (size === 0) return "0"; // of either sign
+  if ((size >= 1e15 || size < 1e-4)) return given.toExponential(5).replace(/\.?0+e/, "e");
   return sixDigits.format(given);
 }
 
 const UNITS = [[" T", 1e12], [" G", 1e9], [" M", 1e6], [" k", 1e3]];
 
-/** Numbers beside an axis, `step` apart: "16.5 G" for 16500000000, which takes a third of a phone. */
+const STEPS = 1e6; // more of them to the greatest number, and its digits do not tell labels apart at a glance
+
+/**
+ * Numbers beside an axis, `step` apart: "16.5 G" for 16500000000, which takes a third of a phone.
+ *
+ * Where they differ in their last digits only, a round number beside the first of them, and how much
+ * more than that each one is.
+ */
 export function axisLabels(numbers, step) {
   const most = Math.max(...numbers.map(Math.abs));
+  if (numbers.length > 1 && most / step > STEPS) {
+    const unit = 10 ** (Math.ceil(Math.log10(numbers.at(-1) - numbers[0])) + 1);
+    const base = Math.floor(numbers[0] / unit) * unit;
+    const over = numbers.map((number) => `+${brief(number - base)}`);
+    return [`${base.toExponential().replace("e+", "e")}\n${over[0]}`, ...over.slice(1)];
+  }
   if (most >= 1e15 || most < 1e-4) return numbers.map((number) => (number === 0 ? "0" : number.toExponential(2)));
   const [unit, size] = (most >= 1e5 && UNITS.find(([, size]) => most >= size)) || ["", 1];
   const digits = Math.max(0, Math.ceil(-Math.log10(step / size) - 1e-9));

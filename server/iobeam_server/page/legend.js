@@ -1,7 +1,7 @@
 // What each line of a chart is, and what it says, where there are several.
 
 import { byId, make } from "./dom.js";
-import { brief } from "./format.js";
+import { brief, value } from "./format.js";
 
 const FIGURES = ["Last", "Least", "Mean", "Greatest"];
 
@@ -29,18 +29,19 @@ function row(line, remove) {
   button.addEventListener("click", () => remove(line));
   const cell = make("td", "", { role: "cell" });
   cell.append(button);
-  const cells = figures(track).map((text, i) => make("td", text, { role: "cell", "data-name": FIGURES[i] }));
+  const cells = figures(track).map((one, i) => {
+    const more = { role: "cell", "data-name": FIGURES[i], ...(one === null ? {} : { title: value(one) }) };
+    return make("td", one === null ? "" : brief(one), more);
+  });
   element.append(head, ...cells, cell);
   return element;
 }
 
 function figures(track) {
-  if (!track?.times.length) return ["", "", "", ""];
-  const last = brief(track.values.at(-1));
+  if (!track?.times.length) return [null, null, null, null];
   const { least, mean, most } = extremes(track);
-  if (least === null) return [last, "", "", ""];
-  const [low, high] = track.isFlag ? [Boolean(least), Boolean(most)] : [least, most];
-  return [last, ...[low, mean, high].map((one) => (one === null ? "" : brief(one)))];
+  const ends = track.isFlag ? [Boolean(least), Boolean(most)] : [least, most];
+  return [track.values.at(-1), ends[0], mean, ends[1]];
 }
 
 /** Return `{least, mean, most}` of a track; null of texts. */

@@ -200,6 +200,8 @@ export class Plot {
     const figures = `Last ${brief(track.values.at(-1))}, least ${brief(least)}, greatest ${brief(most)}`;
     const middle = mean === null ? "" : `, mean ${brief(mean)}`;
     setText(byId("figures"), track.isFlag ? "" : figures + middle);
+    const whole = [["Last", track.values.at(-1)], ["least", least], ["greatest", most], ["mean", mean]];
+    byId("figures").title = whole.map(([word, one]) => `${word} ${value(one)}`).join(", ");
     byId("chart").setAttribute("aria-label", `Chart of ${name}. ${amount} ${figures}.`);
   }
 

@@ -274,6 +274,11 @@ def test_axis_is_labelled_in_few_characters(visit: Any) -> None:
         ([0, 0.25, 0.3], 0.05, ["0.00", "0.25", "0.30"]),
         ([0, 2e300], 2e300, ["0", "2.00e+300"]),
         ([0, 2e-9], 2e-9, ["0", "2.00e-9"]),
+        # a counter of many digits
+        ([1e15 + 350, 1e15 + 400], 50, ["1e15\n+350", "+400"]),
+        ([1e15 - 50, 1e15], 50, ["9.99999999999e14\n+950", "+1,000"]),
+        ([-1e15 + 350, -1e15 + 400], 50, ["-1e15\n+350", "+400"]),
+        ([75_624_000_001, 75_624_000_002], 1, ["7.5624e10\n+1", "+2"]),
     ):
         made = visit.page.evaluate(
             "async ([n, s]) => (await import('/page/format.js')).axisLabels(n, s)", [numbers, step]

@@ -27,6 +27,7 @@ def call(visit: Any, module: str, name: str, *given: Any) -> Any:
     ("number", "shown"),
     [
         (0, "0"),
+        (-0.0, "0"),
         (21.5, "21.5"),
         (1 / 3, "0.333333"),
         (-1234.56789, "-1,234.57"),
