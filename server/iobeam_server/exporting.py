@@ -14,7 +14,8 @@ import msgspec
 from iobeam_server.rules import texts
 from iobeam_server.rules.points import Kind, Value
 from iobeam_server.rules.tables import Table
-from iobeam_server.rules.units import FORMATS_US, format_time
+from iobeam_server.rules.times import to_iso
+from iobeam_server.rules.units import FORMATS_US, ISO, format_time
 from iobeam_server.storage.base import Series
 
 PIECE = 500  # points or rows written at a time; four times more is no faster
@@ -189,6 +190,8 @@ def _quoted(text: str) -> str:
 
 def _times(times_us: Sequence[int], timefmt: str) -> Sequence[Union[int, str]]:
     """Return what `_time` says of each, at a fraction of its cost."""
+    if timefmt == ISO:
+        return [to_iso(time) for time in times_us]
     unit = FORMATS_US.get(timefmt)
     if unit is None:
         return [_time(time, timefmt) for time in times_us]

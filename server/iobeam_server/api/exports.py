@@ -21,6 +21,7 @@ from iobeam_server.api.operations import (
     Operation,
     Parameter,
     Reply,
+    one_of,
 )
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest
@@ -60,7 +61,10 @@ class Exports(Resource):
                 Parameter("limit", POSITIVE, f"The last n of each series. {LIMIT_TEXT}"),
                 OPERATOR,
                 Parameter("group_by", TEXT, "Width of a bucket, as 10m: ms, s, m, h, d or w."),
-                TIMEFMT,
+                TIMEFMT._replace(
+                    schema=one_of(*units.TIME_FORMATS, units.ISO),
+                    text="Unit of times in the answer; msec. iso, of CSV alone, is ISO 8601.",
+                ),
                 OUTPUT,
             ],
             refusals=[422],
@@ -85,7 +89,8 @@ class Exports(Resource):
         optional: ``from``, ``to`` ms, inclusive, ``to`` with its whole millisecond;
         ``less_than``, ``greater_than`` exclusive and ``equals``, which leave out what
         is not a number; ``limit`` n: the last n of each series; ``timefmt``
-        sec | msec | usec | timeval; ``operator`` sum | count | min | max | mean,
+        sec | msec | usec | timeval, of CSV
+        iso too; ``operator`` sum | count | min | max | mean,
         with ``group_by`` (10m) per bucket, else over everything; ``output`` json | csv.
 
         Needs a project token with read; a device token sees its own device only.
@@ -95,8 +100,8 @@ class Exports(Resource):
         header project_id,device_id,name,time,value; 400/1; 401; 403; 422/3 it took
         too long.
         """
-        query = self._query(req, project_id, device_id, series)
         output = queries.output(req)
+        query = self._query(req, project_id, device_id, series, output)
         found = self._found(query)
         if output == "csv":
             resp.content_type = answers.CSV
@@ -105,7 +110,9 @@ class Exports(Resource):
             pieces = as_json(query.project_id, query.timefmt, found)
         answers.send(resp, pieces, self._config)
 
-    def _query(self, req: falcon.Request, project_id: str, device_id: str, series: str) -> _Query:
+    def _query(
+        self, req: falcon.Request, project_id: str, device_id: str, series: str, output: str
+    ) -> _Query:
         project = queries.project_id(project_id)
         device = own_device(claims_of(req), project, device_id)
         operator = queries.text(req, "operator")
@@ -124,7 +131,7 @@ class Exports(Resource):
                 equals=queries.number(req, "equals"),
                 limit=queries.integer(req, "limit", least=1),
             ),
-            queries.time_format(req),
+            queries.time_format(req, *([units.ISO] if output == "csv" else [])),
             None if operator is None else aggregates.parse_operator(operator),
             None if group_by is None else units.parse_interval(group_by),
         )

@@ -69,9 +69,9 @@ def choice(req: falcon.Request, name: str, allowed: tuple[str, ...], default: st
     return value
 
 
-def time_format(req: falcon.Request) -> str:
+def time_format(req: falcon.Request, *more: str) -> str:
     """Return the unit of times in the answer; any case (Arduino sends TIMEVAL)."""
-    return choice(req, "timefmt", TIME_FORMATS, "msec")
+    return choice(req, "timefmt", (*TIME_FORMATS, *more), "msec")
 
 
 def output(req: falcon.Request) -> str:

@@ -9,10 +9,12 @@ const KEEP_MS = 60_000; // the browser has begun to write by then
  * Fetch the CSV of sources within `{from, to}` (ms or null) and hand it to the browser as one.
  *
  * Fetched rather than linked to: a link carries no Authorization header, and the
- * token must not stand in a URL. Times in us, so that nothing is rounded.
+ * token must not stand in a URL.
+ *
+ * @param timefmt "usec" or "iso": neither rounds a time.
  */
-export async function download(sources, { from, to }, signal) {
-  const query = { from, to, output: "csv", timefmt: "usec" };
+export async function download(sources, { from, to }, timefmt, signal) {
+  const query = { from, to, output: "csv", timefmt };
   const pieces = [];
   for (const source of sources) {
     const blob = await source.api.blob(source.path, query, signal);

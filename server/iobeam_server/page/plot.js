@@ -254,7 +254,8 @@ export class Plot {
     byId("csv").disabled = true;
     setText(byId("csv"), "Downloading …");
     try {
-      await download(sources, this.#range.bounds(sources[0].api.now()), saving.signal);
+      const times = byId("csv-times").value;
+      await download(sources, this.#range.bounds(sources[0].api.now()), times, saving.signal);
     } catch (error) {
       if (!saving.signal.aborted) this.#reporter.refused(error);
     } finally {

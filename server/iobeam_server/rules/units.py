@@ -11,6 +11,8 @@ FORMATS_US = {"sec": 1_000_000, "msec": 1_000, "usec": 1}
 """``timefmt`` of bodies and answers -> us per unit (wire notes 4)."""
 TIME_FORMATS = (*FORMATS_US, "timeval")
 """Those of answers: ``timeval`` is an object."""
+ISO = "iso"
+"""Times as ISO 8601 in UTC, of CSV files for people; no client of 2016 asks for it."""
 
 UNITS_US = {
     "ms": 1_000,

@@ -54,6 +54,21 @@ def test_bounds_are_milliseconds_and_to_takes_in_its_whole_one(filled: Live) -> 
     assert len(numbers(filled, f"from=-{10**20}&to={10**20}")) == 5
 
 
+def test_times_in_iso_8601_in_csv(live: Live) -> None:
+    rows = [[0, 1], [1_700_000_000_000_001, 2], [-1, 3]]
+    assert live.send(["time", "n"], rows).status == 200
+    answer = live.call("GET", "/v1/exports/1/dev-1/n?output=csv&timefmt=iso")
+    assert [line.split(",")[3] for line in answer.body.decode().splitlines()] == [
+        "time",
+        "1969-12-31T23:59:59.999999Z",
+        "1970-01-01T00:00:00.000000Z",
+        "2023-11-14T22:13:20.000001Z",
+    ]
+    refused = live.call("GET", "/v1/exports/1/dev-1/n?timefmt=iso")
+    assert refused.status == 400
+    assert "timefmt must be one of sec, msec, usec, timeval" in refused.json["errors"][0]["message"]
+
+
 def test_value_filters_and_limit(filled: Live) -> None:
     assert [v for _, v in numbers(filled, "less_than=2")] == [0, 1]
     assert [v for _, v in numbers(filled, "greater_than=2.5")] == [3, 4]

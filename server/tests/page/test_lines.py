@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +322,11 @@ def test_a_picture_and_one_file_of_all(visit: Any, live: Live) -> None:
     assert lines[0] == "project_id,device_id,name,time,value"
     assert len(lines) == 41
     assert {line.split(",")[2] for line in lines[1:]} == {"a", "big"}
+    assert lines[1].split(",")[3].isdigit()
+    visit.page.select_option("#csv-times", "iso")
+    with visit.page.expect_download() as download:
+        visit.page.click("#csv")
+    stamped = Path(download.value.path()).read_text().splitlines()
+    first = datetime.fromisoformat(stamped[1].split(",")[3].replace("Z", "+00:00"))
+    assert round(first.timestamp() * 1e6) == int(lines[1].split(",")[3])
+    assert [line.split(",")[4] for line in stamped] == [line.split(",")[4] for line in lines]

@@ -321,7 +321,7 @@ def test_whole_walk_by_keyboard(visit: Any, live: Live) -> None:
     keys.press("ArrowDown")
     assert visit.page.input_value("#range") == "21600"
     visit.wait_for("#caption", "10 points")
-    walk(visit, "utc", "csv")
+    walk(visit, "utc", "csv-times", "csv")
     with visit.page.expect_download():
         keys.press("Enter")
     visit.page.wait_for_selector("#csv:enabled")
