@@ -58,7 +58,10 @@ class Summaries:
             if all(_are_few(sql, some, hours, DIRECT_POINTS) for some in _by_and_by(ids)):
                 return False
         with contextlib.suppress(StorageUnavailable):
-            for series_id in ids:
+            with self._database.searching() as sql:
+                ranges = _all_summed(sql, ids)
+                lacking = [one for one in ids if _lacks(sql, one, hours, ranges[one])]
+            for series_id in lacking:
                 self._prepare(series_id, hours)
         return True
 
@@ -73,14 +76,14 @@ class Summaries:
 
     def _prepare(self, series_id: int, hours: Range) -> None:
         while True:
-            with self._database.searching() as sql:
-                if not _lacks(sql, series_id, hours):
-                    return
+            deadlines.check()
             began = time.monotonic()
             with self._database.taking_away() as sql:
-                # anew: somebody else may have done it meanwhile
-                _sum_up(sql, series_id, _lacks(sql, series_id, hours))
-            deadlines.check()
+                # asked here: somebody else may have done it meanwhile
+                piece = _lacks(sql, series_id, hours, summed(sql, series_id))
+                if not piece:
+                    return
+                _sum_up(sql, series_id, piece)
             time.sleep((time.monotonic() - began) / 4)  # for those who wait to write
 
 
@@ -103,20 +106,25 @@ def summed(sql: Sql, series_id: int) -> list[Range]:
     return sql.many("SELECT since, until FROM summed WHERE series_id = ? ORDER BY since", series_id)
 
 
-def covers(sql: Sql, wanted: Sums) -> list[Cover]:
-    """Return how to read each series; in the transaction that reads it."""
-    ranges: dict[int, list[Range]] = {one.series_id: [] for one in wanted.series}
-    for some in _by_and_by([*ranges]):
+def _all_summed(sql: Sql, series: Sequence[int]) -> dict[int, list[Range]]:
+    """Return the same of many series, in their order."""
+    ranges: dict[int, list[Range]] = {one: [] for one in series}
+    for some in _by_and_by(series):
         for series_id, since, until in sql.many(
             f"SELECT series_id, since, until FROM summed WHERE series_id IN ({_marks(some)})"
             " ORDER BY series_id, since",
             *some,
         ):
             ranges[series_id].append((since, until))
+    return ranges
+
+
+def covers(sql: Sql, wanted: Sums) -> list[Cover]:
+    """Return how to read each series; in the transaction that reads it."""
     time = wanted.first, wanted.last + 1
     return [
         rules.cover(time, found, _stale(sql, one, time) if found else [], wanted.width_us)
-        for one, found in ranges.items()
+        for one, found in _all_summed(sql, [one.series_id for one in wanted.series]).items()
     ]
 
 
@@ -190,9 +198,8 @@ def _are_same(one: SummaryRow, other: SummaryRow) -> bool:
     )
 
 
-def _lacks(sql: Sql, series_id: int, hours: Range) -> list[Range]:
+def _lacks(sql: Sql, series_id: int, hours: Range, ranges: Sequence[Range]) -> list[Range]:
     """Return what of some hours is to be summed up next; nothing where it does not pay."""
-    ranges = summed(sql, series_id)
     for gap in rules.without(hours, ranges):
         if _nth(sql, series_id, gap, DIRECT_POINTS) is not None:
             first = _nth(sql, series_id, gap, 0)
