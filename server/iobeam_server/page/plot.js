@@ -68,7 +68,7 @@ export class Plot {
     byId("undo").addEventListener("click", () => this.#range.undo());
   }
 
-  /** Show lines `{deviceId, name, colour}`, read from `source`; those that are shown stay. */
+  /** Show lines `{deviceId, name, colour}`, read from what `sourceOf` makes of each; those that are shown stay. */
   open(lines, sourceOf, reporter) {
     const before = this.#lines;
     this.#saving?.abort();
