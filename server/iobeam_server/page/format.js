@@ -22,6 +22,9 @@ export function useUtc(isWanted) {
   utc = isWanted;
 }
 
+/** The name of the zone that times are written in. */
+export const zone = () => (utc ? "UTC" : new Intl.DateTimeFormat().resolvedOptions().timeZone);
+
 /** A time as `YYYY-MM-DDTHH:MM:SS` of the zone, which a form's field takes; null of none that a Date holds. */
 export function fieldOf(timeMs) {
   const shifted = new Date(timeMs - (utc ? 0 : new Date(timeMs).getTimezoneOffset() * 60_000));

@@ -4,7 +4,7 @@ import { Chart } from "./chart.js";
 import { asCommand } from "./command.js";
 import { byId, make, setText } from "./dom.js";
 import { download, savePicture } from "./download.js";
-import { brief, stamp, stampUs, value, width } from "./format.js";
+import { brief, stamp, stampUs, value, width, zone } from "./format.js";
 import { extremes, showLegend } from "./legend.js";
 import { extend, isText, load, since } from "./points.js";
 import { poll } from "./poll.js";
@@ -184,7 +184,7 @@ export class Plot {
     const tracks = this.#lines.map(({ track }) => track).filter(({ times }) => times.length > 0);
     if (this.#lines.length > 1) {
       const [start, end] = [tracks.map(({ times }) => times[0]), tracks.map(({ times }) => times.at(-1))];
-      const span = `from ${stamp(Math.min(...start) / 1_000)} to ${stamp(Math.max(...end) / 1_000)}`;
+      const span = `from ${stamp(Math.min(...start) / 1_000)} to ${stamp(Math.max(...end) / 1_000)}, ${zone()}`;
       const means = tracks.some(({ widthMs }) => widthMs) ? "; means, shaded from least to greatest" : "";
       const amount = `${this.#lines.length} series ${span}${means}.`;
       setText(byId("caption"), amount + lack);
@@ -309,7 +309,7 @@ async function latestPoints(source, { times, values, widthMs }, { from, to }, si
 
 /** How much a track is, in words. */
 function amountOf({ times, widthMs, isFlag, isCut }) {
-  const span = `from ${stamp(times[0] / 1_000)} to ${stamp(times.at(-1) / 1_000)}`;
+  const span = `from ${stamp(times[0] / 1_000)} to ${stamp(times.at(-1) / 1_000)}, ${zone()}`;
   const means = isFlag
     ? `Share of true points in each ${width(widthMs)}`
     : `Mean of each ${width(widthMs)}, shaded from least to greatest`;

@@ -288,8 +288,10 @@ def test_times_in_utc(browser: Any, live: Live) -> None:
     visit.page.fill("#token", live.token)
     visit.page.keyboard.press("Enter")
     visit.wait_for("#caption", "17:30:00 to")
+    visit.wait_for("#caption", "17:31:00, Asia/")  # Kolkata, or Calcutta as it was called
     visit.page.check("#utc")
     visit.wait_for("#caption", "12:00:00 to")
+    visit.wait_for("#caption", "12:01:00, UTC")
     visit.page.click("#latest summary")
     assert "12:01:00" in visit.page.inner_text("#rows")
     assert fragment_of(visit).endswith("&zone=utc")
