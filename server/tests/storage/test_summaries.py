@@ -247,7 +247,7 @@ def test_a_database_that_takes_nothing_answers_all_the_same(
     def refuse() -> Any:
         raise StorageUnavailable("no space left")
 
-    monkeypatch.setattr(store, "taking_away", refuse)
+    monkeypatch.setattr(store, "summing", refuse)
     assert sums(store, DAY) == expected(rows, DAY)
 
 

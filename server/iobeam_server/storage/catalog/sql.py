@@ -105,6 +105,14 @@ class Database(abc.ABC):
         """One durable transaction; rolled back on any exception."""
 
     @abc.abstractmethod
+    def summing(self) -> AbstractContextManager[Sql]:
+        """One transaction beside which nobody writes or deletes points.
+
+        It has the connections that queries have, and waits for writers a moment at most:
+        whoever imports, or shows a token, never waits for somebody who asks.
+        """
+
+    @abc.abstractmethod
     def taking_away(self) -> AbstractContextManager[Sql]:
         """The same, for what the writers of points in all processes may remember."""
 

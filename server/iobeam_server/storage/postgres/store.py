@@ -36,6 +36,7 @@ from iobeam_server.storage.store import Storage
 from iobeam_server.storage.upkeep import Contents, broken, empty
 
 RETRIES = 5  # of a transaction that lost against another one, or its connection
+SUMMING_WAIT_MS = 1_000  # for writers, who wait as well; then points are added up as they are
 RETRY_PAUSE_S = 0.05  # at most, doubled each time: deadlocks take turns, they do not last
 _LOCKED = psycopg.errors.LockNotAvailable
 _EXHAUSTED = "53"  # class of disk, memory and connections: trying again takes more of them
@@ -209,9 +210,22 @@ class PostgresStorage(PointsInServer, Storage):
     @contextlib.contextmanager
     def taking_away(self) -> Iterator[PostgresSql]:
         with self.writing() as sql:
-            sql.execute("SELECT pg_advisory_xact_lock(?)", CATALOG_LOCK)
-            sql.execute("UPDATE iobeam_schema SET catalog = catalog + 1")
+            _keep_writers_out(sql)
             yield sql
+
+    @contextlib.contextmanager
+    def summing(self) -> Iterator[PostgresSql]:
+        with translated(), self._connections.writing(self._connections.readers) as connection:
+            sql = PostgresSql(connection)
+            sql.execute(f"SET LOCAL lock_timeout = {SUMMING_WAIT_MS}")
+            _keep_writers_out(sql)
+            yield sql
+
+
+def _keep_writers_out(sql: PostgresSql) -> None:
+    """Wait for those who write points, and have them look up anew what they remember."""
+    sql.execute("SELECT pg_advisory_xact_lock(?)", CATALOG_LOCK)
+    sql.execute("UPDATE iobeam_schema SET catalog = catalog + 1")
 
 
 def _is_worth_repeating(error: psycopg.Error) -> bool:

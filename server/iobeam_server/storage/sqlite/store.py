@@ -203,7 +203,7 @@ class SqliteStorage(PointsInFile, Storage):
             self._batches.forget()
             yield sql
 
-    taking_away = writing
+    taking_away = summing = writing
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[SqliteSql]:
