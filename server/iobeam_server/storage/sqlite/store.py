@@ -32,6 +32,7 @@ from iobeam_server.storage.upkeep import Contents, empty
 
 IDLE_READERS = 32  # kept open between requests: one per server thread
 READ_BUSY_S = 5.0  # readers wait for nobody, unless another program locks all others out
+SUMMING_WAIT_S = 1.0  # for who writes; then points are added up as they are
 STEPS = 500_000  # of SQLite between two looks at the deadline: some 5 to 50 ms
 # what lasts, among SQLite's primary result codes: ERROR, CONSTRAINT, MISMATCH, MISUSE, RANGE
 _DEFECTS = {1, 19, 20, 21, 25}
@@ -203,15 +204,22 @@ class SqliteStorage(PointsInFile, Storage):
             self._batches.forget()
             yield sql
 
-    taking_away = summing = writing
+    taking_away = writing
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[SqliteSql]:
+    def summing(self) -> Iterator[SqliteSql]:
+        with self._transaction(SUMMING_WAIT_S) as sql:
+            self._batches.forget()
+            yield sql
+
+    @contextlib.contextmanager
+    def _transaction(self, wait_s: Optional[float] = None) -> Iterator[SqliteSql]:
+        """A transaction that writes; None waits for others as long as they may take."""
         self._circuit.check()
-        with self._turn(), _translated():
+        with self._turn(self._busy_timeout_s if wait_s is None else wait_s), _translated():
             self._file.check(now=True)
             sql = self._writer
-            self._begin(sql)
+            self._begin(sql, wait_s)
             try:
                 yield sql
                 sql.execute("COMMIT")
@@ -222,11 +230,11 @@ class SqliteStorage(PointsInFile, Storage):
                 raise
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, wait_s: float) -> Iterator[None]:
         """Hold this store's write lock, which another thread may have while it waits itself."""
-        if not self._write_lock.acquire(timeout=self._busy_timeout_s):
+        if not self._write_lock.acquire(timeout=wait_s):
             raise StorageUnavailable(
-                f"others have been writing to the database for {self._busy_timeout_s:g} s",
+                f"others have been writing to the database for {wait_s:g} s",
                 retry_after_s=5,
             )
         try:
@@ -234,15 +242,20 @@ class SqliteStorage(PointsInFile, Storage):
         finally:
             self._write_lock.release()
 
-    def _begin(self, sql: SqliteSql) -> None:
+    def _begin(self, sql: SqliteSql, wait_s: Optional[float]) -> None:
         """Take the file's lock, which another process may hold for as long as it likes."""
         self._circuit.check()  # who had this store's lock may have found out
+        if wait_s is not None:
+            sql.execute(f"PRAGMA busy_timeout = {int(wait_s * 1_000)}")
         try:
             sql.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            if _code(error) in _BUSY:
+            if wait_s is None and _code(error) in _BUSY:
                 self._circuit.suspect()
             raise
+        finally:
+            if wait_s is not None:
+                sql.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout_s * 1_000)}")
 
     def _probe(self) -> None:
         """Ask whether the file can be written to."""

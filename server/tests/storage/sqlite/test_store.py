@@ -6,6 +6,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from storage.samples import when_it_is_back
 from iobeam_server.config import Config
 from iobeam_server.errors import ConfigError, StorageAway, StorageUnavailable, UnknownDevice
 from iobeam_server.rules.points import Column, Kind
+from iobeam_server.rules.summaries import DAY
 from iobeam_server.storage import open_storage
 from iobeam_server.storage.base import INPUT, Batch, Device, Part, Selection
+from iobeam_server.storage.catalog import summaries
 from iobeam_server.storage.sqlite.schema import STEPS
 from iobeam_server.storage.sqlite.store import SqliteStorage
 
@@ -226,3 +230,25 @@ def test_a_damaged_page_is_found(tmp_path: Path) -> None:
     with contextlib.closing(open_storage(f"sqlite:///{path}", Config())) as store:
         first, *_ = store.problems()
         assert "damaged" in first
+
+
+def test_sums_wait_for_no_writer(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program holds the lock: the points are added up as they are, and soon."""
+    monkeypatch.setattr(summaries, "DIRECT_POINTS", 20)
+    with contextlib.closing(SqliteStorage(path, busy_timeout_s=20)) as store:
+        store.projects.create("p", 0)
+        store.write([batch("d", 100)])
+        (series,) = store.series.find(1, INPUT, None, None)
+        with contextlib.closing(
+            sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        ) as other:
+            other.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            (found,) = store.buckets(series, Selection(), DAY)
+            assert found.points == 100
+            assert time.monotonic() - began < 10
+            assert other.execute("SELECT count(*) FROM summed").fetchone() == (0,)
+            threading.Timer(2, lambda: other.execute("ROLLBACK")).start()
+            assert store.write([batch("d", 101)]) == [None]  # waits longer than sums do
+        (found,) = store.buckets(series, Selection(), DAY)
+        assert found.points == 101
