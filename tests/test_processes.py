@@ -208,8 +208,10 @@ class CollectedTest(unittest.TestCase):
 class TermTest(unittest.TestCase):
     """SIGTERM, whose handler flushes or just exits, at any moment."""
 
+    # requests first: what it loads is compiled code, some of which crashes an
+    # interpreter (charset_normalizer, on 3.8) if a handler raises amid it
     SCRIPT = EndTest.SCRIPT + (
-        "import signal\n"
+        "import requests, signal\n"
         "def handler(*_):\n"
         "    {}\n"
         "    sys.exit(0)\n"
