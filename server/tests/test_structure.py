@@ -42,7 +42,7 @@ STORAGE_LEVELS = [
     {"storage"},
     {"storage.sqlite", "storage.postgres"},
     {"storage.store"},
-    {"storage.upkeep"},
+    {"storage.upkeep", "storage.sums"},
     {"storage.catalog"},
     {"storage.base", "storage.circuit"},
 ]

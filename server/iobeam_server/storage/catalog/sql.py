@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, ClassVar, Optional, Protocol
 
-SummaryRow = tuple[Any, ...]
-"""Start, points, then what they add up to, of which the doubles may differ by their last digits."""
+from iobeam_server.storage.catalog.sumsql import SumsSql
 
 
 class Cursor(Protocol):
@@ -31,6 +30,8 @@ class Sql(abc.ABC):
 
     taken: ClassVar[type[Exception]]
     """What the driver raises where an update would break a unique key."""
+    sums: ClassVar[SumsSql]
+    """How the engine adds up."""
 
     @abc.abstractmethod
     def execute(self, sql: str, *values: object) -> Cursor: ...
@@ -56,19 +57,6 @@ class Sql(abc.ABC):
         self, series_id: int, points: Sequence[tuple[Any, ...]], gone: Sequence[int]
     ) -> None:
         """Give points of a series new values, as (time, integer, real, text); delete others."""
-
-    @abc.abstractmethod
-    def sum_up(self, series_id: int, width_us: int, since: int, until: int) -> None:
-        """Make the summaries of a series anew, from one time up to and without another.
-
-        Those of hours from the points, those of days from those of hours.
-        """
-
-    @abc.abstractmethod
-    def sums(
-        self, series_id: int, width_us: int, since: int, until: int
-    ) -> tuple[Sequence[SummaryRow], Sequence[SummaryRow]]:
-        """Return such summaries as they are, and as they would be made now; by their starts."""
 
     @abc.abstractmethod
     def beside_writers(self) -> None:

@@ -15,7 +15,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Optional
+from typing import Any, Optional
 
 from iobeam_server import deadlines
 from iobeam_server.errors import StorageUnavailable
@@ -23,7 +23,7 @@ from iobeam_server.rules import summaries as rules
 from iobeam_server.rules.points import INT64_MIN, Kind
 from iobeam_server.rules.summaries import DAY, HOUR, Cover, Range
 from iobeam_server.storage.base import Series, Span, Sums
-from iobeam_server.storage.catalog.sql import Database, Sql, SummaryRow
+from iobeam_server.storage.catalog.sql import Database, Sql
 
 DIRECT_POINTS = 50_000  # that are added up as they are: some 30 ms
 DIRECT_HOURS = 100  # that are stale and stay so
@@ -31,6 +31,9 @@ AT_ONCE = 500  # series in one statement; SQLite before 3.32 takes 999 values
 PIECE_SUMMARIES = 2_000  # in memory at once, while they are looked at
 PIECE_POINTS = 100_000  # summed up in one transaction, beside which nobody writes
 LEAST = rules.ceil(INT64_MIN, DAY)  # the first day that is whole
+
+SummaryRow = tuple[Any, ...]
+"""Start, points, then what they add up to, of which the doubles may differ by their last digits."""
 
 
 class Summaries:
@@ -179,7 +182,14 @@ def _stored_and_made(
         for width in (HOUR, DAY):
             start, end = rules.ceil(since, width), rules.floor(until, width)
             for at in range(start, end, PIECE_SUMMARIES * width):
-                yield sql.sums(series_id, width, at, min(end, at + PIECE_SUMMARIES * width))
+                wanted = series_id, at, min(end, at + PIECE_SUMMARIES * width)
+                stored = sql.many(
+                    f"SELECT start, {sql.sums.names}, first, last FROM summaries"
+                    " WHERE series_id = ? AND start >= ? AND start < ? AND width = ?",
+                    *wanted,
+                    width,
+                )
+                yield stored, sql.many(sql.sums.made(width), *wanted)
 
 
 def _count_wrong(stored: Sequence[SummaryRow], made: Sequence[SummaryRow]) -> int:
@@ -239,13 +249,29 @@ def _sum_up(sql: Sql, series_id: int, hours: Sequence[Range]) -> None:
             start,
             end,
         )
-        sql.sum_up(series_id, HOUR, start, end)
+        _make(sql, series_id, HOUR, (start, end))
     days = rules.joined((rules.floor(start, DAY), rules.ceil(end, DAY)) for start, end in hours)
     for since, until in ranges:
         for start, end in days:
             start, end = max(start, rules.ceil(since, DAY)), min(end, rules.floor(until, DAY))
             if start < end:
-                sql.sum_up(series_id, DAY, start, end)
+                _make(sql, series_id, DAY, (start, end))
+
+
+def _make(sql: Sql, series_id: int, width_us: int, wanted: Range) -> None:
+    """Make summaries anew: those of hours from the points, those of days from those of hours."""
+    sql.execute(
+        "DELETE FROM summaries WHERE series_id = ? AND width = ? AND start >= ? AND start < ?",
+        series_id,
+        width_us,
+        *wanted,
+    )
+    made = sql.sums.made(width_us, more=f", {int(series_id)}, {int(width_us)}")
+    sql.execute(
+        f"INSERT INTO summaries (start, {sql.sums.names}, first, last, series_id, width) {made}",
+        series_id,
+        *wanted,
+    )
 
 
 def _stale_sums(sql: Sql, series_id: int, hours: Range) -> list[tuple[int, int]]:

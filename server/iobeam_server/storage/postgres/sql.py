@@ -7,8 +7,8 @@ from typing import Any, Optional
 
 import psycopg
 
-from iobeam_server.storage.catalog.sql import Sql, SummaryRow, inserting, with_percents
-from iobeam_server.storage.postgres import sums
+from iobeam_server.storage.catalog.sql import Sql, inserting, with_percents
+from iobeam_server.storage.postgres.sums import PostgresSums
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -22,6 +22,7 @@ class PostgresSql(Sql):
     """Statements on a connection to the database."""
 
     taken = psycopg.errors.UniqueViolation
+    sums = PostgresSums()
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -46,23 +47,6 @@ class PostgresSql(Sql):
             *[number] * 3,
         )
         return done.rowcount == 1
-
-    def sum_up(self, series_id: int, width_us: int, since: int, until: int) -> None:
-        self.execute(
-            "DELETE FROM summaries WHERE series_id = ? AND width = ? AND start >= ? AND start < ?",
-            series_id,
-            width_us,
-            since,
-            until,
-        )
-        made = sums.made(width_us, more=f", {int(series_id)}, {int(width_us)}")
-        self.execute(f"{sums.INTO} {made}", series_id, since, until)
-
-    def sums(
-        self, series_id: int, width_us: int, since: int, until: int
-    ) -> tuple[Sequence[SummaryRow], Sequence[SummaryRow]]:
-        wanted = series_id, since, until
-        return self.many(sums.STORED, *wanted, width_us), self.many(sums.made(width_us), *wanted)
 
     def beside_writers(self) -> None:
         self.execute("SELECT pg_advisory_xact_lock_shared(?)", CATALOG_LOCK)

@@ -19,6 +19,7 @@ from iobeam_server import deadlines
 from iobeam_server.errors import ConfigError, ServerError, StorageDefect
 from iobeam_server.storage.base import Batch, Size
 from iobeam_server.storage.catalog.sql import Sql
+from iobeam_server.storage.catalog.sumsql import Statement
 from iobeam_server.storage.postgres import schema, timescale, upkeep
 from iobeam_server.storage.postgres.connections import (
     CONNECT_TIMEOUT_S,
@@ -30,7 +31,6 @@ from iobeam_server.storage.postgres.connections import (
 )
 from iobeam_server.storage.postgres.read import PointsInServer
 from iobeam_server.storage.postgres.sql import CATALOG_LOCK, Connection, PostgresSql
-from iobeam_server.storage.postgres.sums import Statement
 from iobeam_server.storage.postgres.write import INCOMING, BatchWriter
 from iobeam_server.storage.store import Storage
 from iobeam_server.storage.upkeep import Contents, broken, empty

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import abc
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
-from iobeam_server.rules.aggregates import Bucket
 from iobeam_server.rules.points import INT64_MAX, INT64_MIN, Kind, Value
-from iobeam_server.storage.base import Point, Points, Selection, Series, Sums, at_once
-from iobeam_server.storage.catalog.sql import Sql
-from iobeam_server.storage.catalog.summaries import Summaries, covers
-from iobeam_server.storage.sqlite import sums
+from iobeam_server.storage.base import Point, Selection, Series, at_once
+from iobeam_server.storage.sqlite.sums import SqliteSums
+from iobeam_server.storage.sums import SummedPoints, clamped, within
 
 # An integer, a double, or (both are there) -0.0: see `sql.columns`.
 _NUMBER = (
@@ -26,18 +23,10 @@ _ANY = (
 )
 
 
-class PointsInFile(Points):
+class PointsInFile(SummedPoints):
     """The queries, as SQL; the store, which has the connections, carries them out."""
 
-    summaries: Summaries
-
-    @abc.abstractmethod
-    def fetched(self, sql: str, values: Sequence[Any], at_once: int) -> Iterator[list[Any]]:
-        """Yield rows, `at_once` at a time."""
-
-    @abc.abstractmethod
-    def planned(self, plan: Callable[[Sql], sums.Statement], at_once: int) -> Iterator[list[Any]]:
-        """Yield the rows of a statement that `plan` makes of what it reads at the same moment."""
+    sums = SqliteSums()
 
     def points(self, series: Series, selection: Selection) -> Iterator[Point]:
         return chain.from_iterable(self._points(series, selection))  # no frame for each point
@@ -46,7 +35,7 @@ class PointsInFile(Points):
         """Yield the selected points, ascending, many at a time; the limit keeps the last ones."""
         if selection.filters_values and series.kind is not Kind.NUMBER:
             return
-        where, values = _where(series, selection)
+        where, values = self.selected(series, selection)
         value = "text_value" if series.kind is Kind.TEXT else _NUMBER
         sql = f"SELECT time, {value} FROM points WHERE {where}"
         if selection.limit is None:
@@ -60,24 +49,6 @@ class PointsInFile(Points):
             else:
                 yield rows
 
-    def buckets(
-        self, series: Series, selection: Selection, width_us: Optional[int]
-    ) -> Iterator[Bucket]:
-        if selection.filters_values and series.kind is not Kind.NUMBER:
-            return
-        within = _within(selection.start, selection.end)
-        limit = None if selection.limit is None else min(selection.limit, INT64_MAX)
-        wanted = Sums([series], *within, width_us, False, False, limit)
-        if selection.filters_values:
-            sql, values = sums.of_selected(wanted, *_where(series, selection))
-            found = _buckets_in(self.fetched(sql, values, at_once([series])))
-        else:
-            found = self._sums(wanted)
-        for _, one in found:
-            if width_us is None and selection.start is not None:
-                one = one._replace(start=selection.start)
-            yield one
-
     def rows(
         self,
         series: Sequence[Series],
@@ -87,7 +58,7 @@ class PointsInFile(Points):
     ) -> Iterator[tuple[int, int, Value]]:
         if not series:
             return
-        first, last = _within(start, end)
+        first, last = within(start, end)
         limit = INT64_MAX if newest is None else min(newest, INT64_MAX)
         value = _ANY
         values: tuple[Any, ...]
@@ -120,59 +91,24 @@ class PointsInFile(Points):
             else:
                 yield from rows
 
-    def groups(
-        self,
-        series: Sequence[Series],
-        start: Optional[int],
-        end: Optional[int],
-        width_us: Optional[int],
-        apart: bool,
-    ) -> Iterator[tuple[int, Bucket]]:
-        if series:
-            yield from self._sums(Sums(series, *_within(start, end), width_us, apart))
-
-    def _sums(self, wanted: Sums) -> Iterator[tuple[int, Bucket]]:
-        many = at_once(wanted.series)
-        if self.summaries.serve(wanted):
-            rows = self.planned(lambda sql: sums.of_summaries(wanted, covers(sql, wanted)), many)
-        else:
-            rows = self.fetched(*sums.of_points(wanted), many)
-        return _buckets_in(rows)
-
-
-def _buckets_in(pieces: Iterable[list[Any]]) -> Iterator[tuple[int, Bucket]]:
-    return (found for rows in pieces for found in map(sums.bucket, rows) if found is not None)
+    def selected(self, series: Series, selection: Selection) -> tuple[str, list[Any]]:
+        conditions, values = ["series_id = ?"], [series.series_id]
+        tests: list[tuple[str, Any]] = [
+            ("time >= ?", None if selection.start is None else clamped(selection.start)),
+            ("time <= ?", None if selection.end is None else clamped(selection.end)),
+            ("coalesce(int_value, real_value) < ?", _bound(selection.less_than)),
+            ("coalesce(int_value, real_value) > ?", _bound(selection.greater_than)),
+            ("coalesce(int_value, real_value) = ?", _bound(selection.equals)),
+        ]
+        for condition, value in tests:
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        return " AND ".join(conditions), values
 
 
 def _ids(series: Sequence[Series]) -> str:
     return json.dumps([one.series_id for one in series])
-
-
-def _within(start: Optional[int], end: Optional[int]) -> tuple[int, int]:
-    """Return bounds that always exist."""
-    first, last = _clamped(start), _clamped(end)
-    return INT64_MIN if first is None else first, INT64_MAX if last is None else last
-
-
-def _where(series: Series, selection: Selection) -> tuple[str, list[Any]]:
-    """Return the condition and its parameters; every bound lies on the primary key."""
-    conditions, values = ["series_id = ?"], [series.series_id]
-    tests: list[tuple[str, Any]] = [
-        ("time >= ?", _clamped(selection.start)),
-        ("time <= ?", _clamped(selection.end)),
-        ("coalesce(int_value, real_value) < ?", _bound(selection.less_than)),
-        ("coalesce(int_value, real_value) > ?", _bound(selection.greater_than)),
-        ("coalesce(int_value, real_value) = ?", _bound(selection.equals)),
-    ]
-    for condition, value in tests:
-        if value is not None:
-            conditions.append(condition)
-            values.append(value)
-    return " AND ".join(conditions), values
-
-
-def _clamped(time: Optional[int]) -> Optional[int]:
-    return None if time is None else max(INT64_MIN, min(INT64_MAX, time))
 
 
 def _bound(value: Any) -> Any:

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from iobeam_server.storage.catalog.sql import Sql, SummaryRow, inserting
-from iobeam_server.storage.sqlite import sums
+from iobeam_server.storage.catalog.sql import Sql, inserting
+from iobeam_server.storage.sqlite.sums import SqliteSums
 
 
 def is_minus_zero(value: object) -> bool:
@@ -37,6 +37,7 @@ class SqliteSql(Sql):
     """Statements on a connection to the file."""
 
     taken = sqlite3.IntegrityError
+    sums = SqliteSums()
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -51,23 +52,6 @@ class SqliteSql(Sql):
     def insert_as(self, table: str, key: str, number: int, **values: object) -> bool:
         # AUTOINCREMENT goes on above the highest key that ever was
         return self.insert(table, key, **{key: number}, **values) is not None
-
-    def sum_up(self, series_id: int, width_us: int, since: int, until: int) -> None:
-        self.execute(
-            "DELETE FROM summaries WHERE series_id = ? AND width = ? AND start >= ? AND start < ?",
-            series_id,
-            width_us,
-            since,
-            until,
-        )
-        made = sums.made(width_us, more=f", {int(series_id)}, {int(width_us)}")
-        self.execute(f"{sums.INTO} {made}", series_id, since, until)
-
-    def sums(
-        self, series_id: int, width_us: int, since: int, until: int
-    ) -> tuple[Sequence[SummaryRow], Sequence[SummaryRow]]:
-        wanted = series_id, since, until
-        return self.many(sums.STORED, *wanted, width_us), self.many(sums.made(width_us), *wanted)
 
     def beside_writers(self) -> None:
         """Nothing to do, for the same reason as in `alone`."""

@@ -20,12 +20,12 @@ from iobeam_server.deadlines import Deadline
 from iobeam_server.errors import ConfigError, ServerError, StorageDefect, StorageUnavailable
 from iobeam_server.storage.base import Batch, Size
 from iobeam_server.storage.catalog.sql import Sql
+from iobeam_server.storage.catalog.sumsql import Statement
 from iobeam_server.storage.circuit import Circuit
 from iobeam_server.storage.sqlite import schema, upkeep
 from iobeam_server.storage.sqlite.file import OpenedFile
 from iobeam_server.storage.sqlite.read import PointsInFile
 from iobeam_server.storage.sqlite.sql import SqliteSql
-from iobeam_server.storage.sqlite.sums import Statement
 from iobeam_server.storage.sqlite.write import BatchWriter
 from iobeam_server.storage.store import Storage
 from iobeam_server.storage.upkeep import Contents, empty
