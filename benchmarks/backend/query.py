@@ -23,8 +23,7 @@ def measure(found, rounds, points):
         with engine.database() as url:
             token = engines.prepare(url)
             begun = time.monotonic()
-            isSqlite = url.startswith("sqlite:")
-            (fillSqlite if isSqlite else fillPostgres)(url, points)
+            fill(url, points)
             print("{}: {} points in {} series, made in {:.0f} s".format(
                 engine.name, points, SERIES, time.monotonic() - begun), flush=True)
             with processes.backend(url) as (_, port):
@@ -46,13 +45,13 @@ def _compare(engine, url, port, token, rounds, points):
     print("\n| {}, one day of one series | ms | bare SQL, ms | ratio | of the rounds |"
           "\n|---|---|---|---|---|".format(engine.name))
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as sock, \
-            bare(url) as bare:
+            bare(url) as ask:
         for name, path in paths.items():
             sums = "means" in name
             ours, peers = [], []
             for _ in range(rounds):
                 turns = [(timed(asked, sock, path, token), timed(
-                             bare, _MEANS if sums else _POINTS, 4, first, last))
+                             ask, _MEANS if sums else _POINTS, 4, first, last))
                          for _ in range(TRIES)]
                 ours.append(min(each[0] for each in turns))
                 peers.append(min(each[1] for each in turns))
@@ -119,8 +118,13 @@ _NAMES = ("INSERT INTO fields (namespace_id, field_name, kind) VALUES (1, 'load'
           "INSERT INTO series (namespace_id, device_id, field_id) VALUES (1, 'bench-{}', 1)")
 
 
-def fillSqlite(url, points, series=SERIES, firstUs=load.FIRST_US, stepS=STEP_S):
-    """Put points into so many series."""
+def fill(url, points, series=SERIES, firstUs=load.FIRST_US, stepS=STEP_S):
+    """Put points into so many series of one name, one of each device."""
+    isSqlite = url.startswith("sqlite:")
+    (_fillSqlite if isSqlite else _fillPostgres)(url, points, series, firstUs, stepS)
+
+
+def _fillSqlite(url, points, series, firstUs, stepS):
     with contextlib.closing(sqlite3.connect(url[len("sqlite:///"):])) as connection:
         connection.execute(_NAMES[0])
         for number in range(series):
@@ -159,8 +163,7 @@ def fillDevices(url, devices, series, each, firstUs):
         connection.execute("VACUUM ANALYZE points")
 
 
-def fillPostgres(url, points, series=SERIES, firstUs=load.FIRST_US, stepS=STEP_S):
-    """The same."""
+def _fillPostgres(url, points, series, firstUs, stepS):
     import psycopg
     with psycopg.connect(url) as connection:
         connection.execute(_NAMES[0])

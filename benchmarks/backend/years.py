@@ -23,7 +23,7 @@ def measure(found, rounds, points):
             token = engines.prepare(url)
             begun = time.monotonic()
             last = int(time.time()) // 3600 * 3600
-            _fill(url, points, last - points * STEP_S)
+            query.fill(url, points, 1, (last - points * STEP_S) * 1000000, STEP_S)
             print("{}: {} points in one series, made in {:.0f} s".format(
                 engine.name, points, time.monotonic() - begun), flush=True)
             with processes.backend(url) as (_, port), query.bare(url) as ask, \
@@ -82,10 +82,3 @@ def _compare(engine, connection, token, ask, endMs, rounds, points):
             took, "{:.1f}".format(peer) if isSummed else "",
             "{:.1f}".format(took - peer) if isSummed else ""), flush=True)
     return isReached
-
-
-def _fill(url, points, firstS):
-    if url.startswith("sqlite:"):
-        query.fillSqlite(url, points, 1, firstS * 1000000, STEP_S)
-    else:
-        query.fillPostgres(url, points, 1, firstS * 1000000, STEP_S)
