@@ -18,8 +18,7 @@ export function gestures(element, target) {
   const settle = () => target.commit(...target.bounds());
 
   element.addEventListener("wheel", (event) => {
-    // without a key, or the focus in the chart, the wheel scrolls the page
-    if (!(event.ctrlKey || event.metaKey || element.contains(document.activeElement))) return;
+    if (!(event.ctrlKey || event.metaKey)) return; // without a key it scrolls the page
     event.preventDefault();
     const [from, to] = target.bounds();
     const middle = timeAt(event.clientX, [from, to], target.area());

@@ -8,7 +8,7 @@ import { brief, stamp, stampUs, value, width, zone } from "./format.js";
 import { extremes, showLegend } from "./legend.js";
 import { extend, isText, load, since } from "./points.js";
 import { poll } from "./poll.js";
-import { Range } from "./range.js";
+import { AHEAD_MS, Range } from "./range.js";
 import { Strays, straysOf } from "./strays.js";
 
 const EVERY_MS = 3_000;
@@ -20,7 +20,6 @@ const REREAD_BUCKETS_MS = 300_000;
 const TABLE_ROWS = 20;
 const PAN = 0.5; // of what is shown, by one press of a button
 const ZOOM = 2;
-const AHEAD_MS = 5_000; // as much as the clocks of devices may well be ahead
 
 export class Plot {
   #chart = new Chart(
@@ -137,12 +136,18 @@ export class Plot {
     this.#enable(true);
     const lines = this.#lines;
     const round = async (signal) => {
-      const bounds = await boundsOf(lines, this.#range.bounds(lines[0].source.api.now()), signal);
+      const range = this.#range.bounds(lines[0].source.api.now());
+      const isOpen = range.from === null;
+      if (isOpen) await findStrays(lines, isOpen, signal);
+      const bounds = isOpen ? withoutStrays(lines, range) : range;
       const read = await Promise.all(lines.map((line) => readLine(line, bounds, signal)));
       signal.throwIfAborted();
       lines.forEach((line, i) => Object.assign(line, read[i]));
       this.#show(bounds);
-      this.#strays.offer(lines[0].source, lines.length === 1 ? lines[0].strays : null);
+      if (lines.length > 1) return this.#strays.offer(lines[0].source, null);
+      await findStrays(lines, isOpen, signal); // what is drawn did not wait for it
+      signal.throwIfAborted();
+      this.#strays.offer(lines[0].source, lines[0].strays);
     };
     this.#end = poll(round, EVERY_MS, this.#reporter);
   }
@@ -273,18 +278,21 @@ export class Plot {
   }
 }
 
-/** Look for strays, once; a range that is open does not reach out to them. */
-async function boundsOf(lines, { from, to }, signal) {
-  const isOpen = from === null;
+/** Look for the strays of lines, once for each. */
+async function findStrays(lines, isOpen, signal) {
   await Promise.all(lines.map(async (line) => {
     line.strays ??= line.source.isAddressable ? await straysOf(line.source, isOpen, signal) : {};
   }));
-  const pasts = lines.map(({ strays }) => (strays.past ? strays.past.to + 1 : -Infinity));
+}
+
+/** Return the bounds of everything but the strays. */
+function withoutStrays(lines, { from, to }) {
+  const starts = lines.map(({ strays }) => (strays.past ? strays.past.to + 1 : -Infinity));
+  const start = starts.reduce((a, b) => Math.min(a, b));
   const hasFuture = lines.some(({ strays }) => strays.future);
-  const start = pasts.reduce((a, b) => Math.min(a, b), Infinity);
   return {
-    from: isOpen && start > -Infinity ? start : from,
-    to: isOpen && hasFuture ? Math.floor(lines[0].source.api.now()) + AHEAD_MS : to,
+    from: start > -Infinity ? start : from,
+    to: hasFuture ? Math.floor(lines[0].source.api.now()) + AHEAD_MS : to,
   };
 }
 

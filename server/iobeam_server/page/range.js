@@ -3,7 +3,7 @@
 import { byId, setText } from "./dom.js";
 import { fieldOf, timeOf } from "./format.js";
 
-const AHEAD_MS = 5_000; // as much as the clocks of devices may well be ahead of the server's
+export const AHEAD_MS = 5_000; // as much as the clocks of devices may well be ahead of the server's
 
 export class Range {
   #before = []; // what was chosen when parts of the chart were drawn over
