@@ -10,14 +10,15 @@ import falcon
 from iobeam_server.api import answers, queries, shapes
 from iobeam_server.api.access import Access, Resource, claims_of
 from iobeam_server.api.operations import (
-    INTEGER,
+    FROM,
+    INTERVAL,
     LIMIT_TEXT,
     NUMBER,
     OPERATOR,
     OUTPUT,
     POSITIVE,
-    TEXT,
     TIMEFMT,
+    TO,
     Operation,
     Parameter,
     Reply,
@@ -53,14 +54,14 @@ class Exports(Resource):
         "GET": Operation(
             {200: Reply("The points found.", shapes.Exported, ["text/plain"])},
             [
-                Parameter("from", INTEGER, "Earliest time, ms since the epoch, inclusive."),
-                Parameter("to", INTEGER, "Latest time, ms, inclusive with its whole millisecond."),
+                FROM,
+                TO,
                 Parameter("less_than", NUMBER, "Only values below."),
                 Parameter("greater_than", NUMBER, "Only values above."),
                 Parameter("equals", NUMBER, "Only values equal to it."),
                 Parameter("limit", POSITIVE, f"The last n of each series. {LIMIT_TEXT}"),
                 OPERATOR,
-                Parameter("group_by", TEXT, "Width of a bucket, as 10m: ms, s, m, h, d or w."),
+                INTERVAL,
                 TIMEFMT._replace(
                     schema=one_of(*units.TIME_FORMATS, units.ISO),
                     text="Unit of times in the answer; msec. iso, of CSV alone, is ISO 8601.",
@@ -116,16 +117,14 @@ class Exports(Resource):
         project = queries.project_id(project_id)
         device = own_device(claims_of(req), project, device_id)
         operator = queries.text(req, "operator")
-        group_by = queries.text(req, "group_by")
-        if group_by is not None and operator is None:
+        if operator is None and queries.text(req, "group_by") is not None:
             raise BadRequest("group_by needs an operator, such as operator=mean")
         return _Query(
             project,
             device,
-            None if series.lower() == "all" else series,
+            queries.series_name(series),
             Selection(
-                start=queries.to_micros(queries.integer(req, "from")),
-                end=queries.to_micros(queries.integer(req, "to"), end=True),
+                *queries.bounds(req),
                 less_than=queries.number(req, "less_than"),
                 greater_than=queries.number(req, "greater_than"),
                 equals=queries.number(req, "equals"),
@@ -133,7 +132,7 @@ class Exports(Resource):
             ),
             queries.time_format(req, *([units.ISO] if output == "csv" else [])),
             None if operator is None else aggregates.parse_operator(operator),
-            None if group_by is None else units.parse_interval(group_by),
+            queries.interval(req),
         )
 
     def _found(self, query: _Query) -> Found:

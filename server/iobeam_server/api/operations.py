@@ -62,6 +62,9 @@ TIMEFMT = Parameter("timefmt", one_of(*units.TIME_FORMATS), "Unit of times in th
 OUTPUT = Parameter("output", one_of(*queries.OUTPUTS), "Form of the answer; json.")
 OPERATOR = Parameter("operator", one_of(*aggregates.OPERATORS), "What is made of the values.")
 LIMIT_TEXT = "Without it there is no limit."
+FROM = Parameter("from", INTEGER, "Earliest time, ms since the epoch, inclusive.")
+TO = Parameter("to", INTEGER, "Latest time, ms, inclusive with its whole millisecond.")
+INTERVAL = Parameter("group_by", TEXT, "Width of a bucket, as 10m: ms, s, m, h, d or w.")
 PROJECT_ID = Parameter("project_id", POSITIVE, "Must be the token's project.")
 
 

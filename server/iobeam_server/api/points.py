@@ -8,7 +8,7 @@ import msgspec
 from iobeam_server import maintenance
 from iobeam_server.api import queries, shapes
 from iobeam_server.api.access import Access, Resource, claims_of
-from iobeam_server.api.operations import INTEGER, Operation, Parameter, Reply
+from iobeam_server.api.operations import FROM, TO, Operation, Reply
 from iobeam_server.errors import BadRequest, NotFound
 from iobeam_server.rights.reach import own_device
 from iobeam_server.storage.base import INPUT, Span
@@ -25,10 +25,8 @@ class PointsOfSeries(Resource):
         "DELETE": Operation(
             {200: Reply("How many there were.", shapes.Deleted)},
             [
-                Parameter("from", INTEGER, "Earliest time, ms since the epoch, inclusive.", True),
-                Parameter(
-                    "to", INTEGER, "Latest time, ms, inclusive with its whole millisecond.", True
-                ),
+                FROM._replace(required=True),
+                TO._replace(required=True),
             ],
             refusals=[404, 422],
         )
@@ -57,13 +55,13 @@ class PointsOfSeries(Resource):
         """
         project = queries.project_id(project_id)
         device = own_device(claims_of(req), project, device_id)
-        if device is None or series.lower() == "all":
+        name = queries.series_name(series)
+        if device is None or name is None:
             raise BadRequest("name one device and one series: all stands for none here")
-        first = queries.to_micros(queries.integer(req, "from"))
-        last = queries.to_micros(queries.integer(req, "to"), end=True)
+        first, last = queries.bounds(req)
         if first is None or last is None:
             raise BadRequest("from and to are both needed, in ms since the epoch")
-        found = self._store.series.find(project, INPUT, device, series)
+        found = self._store.series.find(project, INPUT, device, name)
         if not found:
             raise NotFound(f"device {device!r:.80} has no series {series!r:.80}")
         deleted = maintenance.delete_points(self._store, found, Span(first, last))

@@ -10,7 +10,7 @@ import falcon
 from iobeam_server.errors import BadRequest
 from iobeam_server.rules.expressions import parse_number
 from iobeam_server.rules.points import INT64_MAX
-from iobeam_server.rules.units import TIME_FORMATS
+from iobeam_server.rules.units import TIME_FORMATS, parse_interval
 
 OUTPUTS = ("json", "csv")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
@@ -84,6 +84,22 @@ def project_id(value: str) -> int:
     if not _PROJECT.fullmatch(value) or int(value) == 0:
         raise BadRequest(f"project_id must be an integer above 0, not {value!r:.40}")
     return int(value)
+
+
+def series_name(segment: str) -> Optional[str]:
+    """Return the series of a path segment; None where it stands for all of them."""
+    return None if segment.lower() == "all" else segment
+
+
+def interval(req: falcon.Request) -> Optional[int]:
+    """Return the width of a bucket that ``group_by`` says, in us."""
+    value = text(req, "group_by")
+    return None if value is None else parse_interval(value)
+
+
+def bounds(req: falcon.Request) -> tuple[Optional[int], Optional[int]]:
+    """Return ``from`` and ``to`` in us, both inclusive; None is open."""
+    return to_micros(integer(req, "from")), to_micros(integer(req, "to"), end=True)
 
 
 def to_micros(time_ms: Optional[int], end: bool = False) -> Optional[int]:

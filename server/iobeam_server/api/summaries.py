@@ -9,12 +9,19 @@ import falcon
 from iobeam_server import summarizing
 from iobeam_server.api import answers, queries, shapes
 from iobeam_server.api.access import Access, Resource, claims_of
-from iobeam_server.api.operations import INTEGER, TEXT, TIMEFMT, Operation, Parameter, Reply
+from iobeam_server.api.operations import (
+    FROM,
+    INTERVAL,
+    TIMEFMT,
+    TO,
+    Operation,
+    Parameter,
+    Reply,
+)
 from iobeam_server.config import Config
 from iobeam_server.errors import BadRequest
 from iobeam_server.exporting import summaries_as_json
 from iobeam_server.rights.reach import own_device
-from iobeam_server.rules import units
 from iobeam_server.storage.base import INPUT
 from iobeam_server.storage.store import Storage
 
@@ -31,9 +38,9 @@ class Summaries(Resource):
         "GET": Operation(
             {200: Reply("What the points add up to.", shapes.Summarized)},
             [
-                Parameter("from", INTEGER, "Earliest time, ms since the epoch, inclusive."),
-                Parameter("to", INTEGER, "Latest time, ms, inclusive with its whole millisecond."),
-                Parameter("group_by", TEXT, "Width of a bucket, as 10m: ms, s, m, h, d or w."),
+                FROM,
+                TO,
+                INTERVAL,
                 Parameter(
                     "buckets",
                     {"type": "integer", "minimum": 1, "maximum": MAX_BUCKETS},
@@ -77,8 +84,7 @@ class Summaries(Resource):
         device = own_device(claims_of(req), project, device_id)
         asked = self._asked(req)
         timefmt = queries.time_format(req)
-        name = None if series.lower() == "all" else series
-        found = self._store.series.find(project, INPUT, device, name)
+        found = self._store.series.find(project, INPUT, device, queries.series_name(series))
         width_us = summarizing.width_of(self._store, found, asked)
         summaries = summarizing.summaries(self._store, found, asked, width_us)
         pieces = summaries_as_json(project, timefmt, width_us, summaries)
@@ -86,14 +92,12 @@ class Summaries(Resource):
 
     def _asked(self, req: falcon.Request) -> summarizing.Asked:
         most: Optional[int] = queries.integer(req, "buckets", least=1)
-        group_by = queries.text(req, "group_by")
-        if most is not None and group_by is not None:
+        if most is not None and queries.text(req, "group_by") is not None:
             raise BadRequest("buckets and group_by both say how wide a bucket is; give one of them")
         if most is not None and most > MAX_BUCKETS:
             raise BadRequest(f"buckets must be at most {MAX_BUCKETS}, not {most}")
         return summarizing.Asked(
-            queries.to_micros(queries.integer(req, "from")),
-            queries.to_micros(queries.integer(req, "to"), end=True),
-            None if group_by is None else units.parse_interval(group_by),
+            *queries.bounds(req),
+            queries.interval(req),
             most,
         )

@@ -26,12 +26,10 @@ def own_device(claims: Claims, project_id: int, device_id: str) -> Optional[str]
         NotPermitted: another project, or another device than the token's own.
     """
     check_project(claims, project_id)
-    device = None if device_id.lower() == "all" else device_id
-    if claims.did is not None:
-        if device not in (None, claims.did):
-            raise NotPermitted(f"the token is for device {claims.did!r} only")
+    if device_id.lower() == "all":
         return claims.did
-    return device
+    check_device(claims, device_id)
+    return device_id
 
 
 def own_key(claims: Claims, namespace: str, partitioning_field: str) -> Optional[str]:

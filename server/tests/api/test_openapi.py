@@ -103,7 +103,12 @@ def test_what_is_demanded_follows_from_the_access_rule(described: Any) -> None:
     assert set(imports) == expected
 
 
-OWN_READERS = {"queries.time_format": "timefmt", "queries.output": "output"}
+OWN_READERS = {
+    "queries.time_format": {"timefmt"},
+    "queries.output": {"output"},
+    "queries.bounds": {"from", "to"},
+    "queries.interval": {"group_by"},
+}
 
 
 def read_parameters(path: Path) -> set[str]:
@@ -112,7 +117,7 @@ def read_parameters(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("queries."):
             if ast.unparse(node.func) in OWN_READERS:
-                found.add(OWN_READERS[ast.unparse(node.func)])
+                found |= OWN_READERS[ast.unparse(node.func)]
             elif len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
                 found.add(node.args[1].value)
     return found

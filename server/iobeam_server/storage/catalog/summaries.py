@@ -58,12 +58,11 @@ class Summaries:
             return False
         ids = [one.series_id for one in wanted.series]
         with self._database.searching() as sql:
-            if all(_are_few(sql, some, hours, DIRECT_POINTS) for some in _by_and_by(ids)):
+            if not _are_many(sql, ids, hours, DIRECT_POINTS):
                 return False
+            ranges = _all_summed(sql, ids)
+            lacking = [one for one in ids if _lacks(sql, one, hours, ranges[one])]
         with contextlib.suppress(StorageUnavailable):
-            with self._database.searching() as sql:
-                ranges = _all_summed(sql, ids)
-                lacking = [one for one in ids if _lacks(sql, one, hours, ranges[one])]
             for series_id in lacking:
                 self._prepare(series_id, hours)
         return True
@@ -72,10 +71,7 @@ class Summaries:
         """Say whether some series together have more than so many points in a time."""
         ids = [one.series_id for one in series]
         with self._database.searching() as sql:
-            return any(
-                not _are_few(sql, some, (span.first, span.last + 1), number)
-                for some in _by_and_by(ids)
-            )
+            return _are_many(sql, ids, (span.first, span.last + 1), number)
 
     def _prepare(self, series_id: int, hours: Range) -> None:
         while True:
@@ -137,15 +133,24 @@ def expire(sql: Sql, series_id: int, first: int, last: int) -> None:
     hours at both ends are stale, and with them their days.
     """
     ranges = summed(sql, series_id)
-    for width, table in ((HOUR, "summaries"), (DAY, "summaries"), (HOUR, "stale_hours")):
-        which = f" AND width = {width}" if table == "summaries" else ""
+    if not ranges:
+        return
+    first, last = max(first, LEAST), max(last, LEAST)
+    for width in (HOUR, DAY):
         sql.execute(
-            f"DELETE FROM {table} WHERE series_id = ? AND start >= ? AND start <= ?{which}",
+            "DELETE FROM summaries WHERE series_id = ? AND width = ? AND start >= ? AND start <= ?",
             series_id,
-            rules.ceil(max(first, LEAST), width),
-            max(last, LEAST) - width + 1,
+            width,
+            rules.ceil(first, width),
+            last - width + 1,
         )
-    for hour in {rules.floor(max(one, LEAST), HOUR) for one in (first, last)}:
+    sql.execute(
+        "DELETE FROM stale_hours WHERE series_id = ? AND start >= ? AND start <= ?",
+        series_id,
+        rules.ceil(first, HOUR),
+        last - HOUR + 1,
+    )
+    for hour in {rules.floor(first, HOUR), rules.floor(last, HOUR)}:
         if any(since <= hour < until for since, until in ranges):
             sql.execute(
                 "INSERT INTO stale_hours (series_id, start) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -286,15 +291,18 @@ def _stale_sums(sql: Sql, series_id: int, hours: Range) -> list[tuple[int, int]]
     )
 
 
-def _are_few(sql: Sql, series: Sequence[int], wanted: Range, most: int) -> bool:
-    """Say whether some series have at most so many points in a time; at most 500 series."""
-    return not sql.has(
-        f"SELECT 1 FROM points WHERE series_id IN ({_marks(series)})"
-        " AND time >= ? AND time <= ? LIMIT 1 OFFSET ?",
-        *series,
-        wanted[0],
-        wanted[1] - 1,
-        most,
+def _are_many(sql: Sql, series: Sequence[int], wanted: Range, number: int) -> bool:
+    """Say whether any that are asked about at once have more than so many points in a time."""
+    return any(
+        sql.has(
+            f"SELECT 1 FROM points WHERE series_id IN ({_marks(some)})"
+            " AND time >= ? AND time <= ? LIMIT 1 OFFSET ?",
+            *some,
+            wanted[0],
+            wanted[1] - 1,
+            number,
+        )
+        for some in _by_and_by(series)
     )
 
 
