@@ -84,6 +84,7 @@ class Backend:
             # last: a token made before the address turned out to be taken would never be shown
             self.first_start = first_project(self.store, config)
             self.project_id = least_project(self.store)
+            self.layout = self.store.layout()
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Backend:
@@ -147,6 +148,7 @@ class Workers:
         with contextlib.closing(open_storage(url, config)) as store:
             self.first_start = first_project(store, config)
             self.project_id = least_project(store)
+            self.layout = store.layout()
 
     @property
     def names(self) -> list[str]:

@@ -34,6 +34,7 @@ for command in (
     data.series,
     upkeep.check,
     upkeep.compact,
+    upkeep.distribute,
     upkeep.hypertable,
     upkeep.backup,
     upkeep.migrate,

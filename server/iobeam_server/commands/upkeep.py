@@ -36,6 +36,9 @@ def check(database: str) -> None:
             click.echo(f"{found} problems")
             sys.exit(1)
         extents = [listed.extent for listed in maintenance.overview(store)]
+        layout = store.layout()
+    if layout is not None:
+        click.echo(f"points: {layout}")
     points = sum(extent.points for extent in extents if extent is not None)
     click.echo(f"ok: {points} points in {len(extents)} series")
 
@@ -109,6 +112,29 @@ def hypertable(chunk_s: int, database: str) -> None:
         is_new = store.divide(chunk_s * 1_000_000)
     what = "are divided" if is_new else "were divided already; new ones are"
     click.echo(f"the points {what} into chunks of {chunk_s} s")
+
+
+@click.command()
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 1024),
+    default=8,
+    show_default=True,
+    help="Pieces, on all workers together: as many as there may ever be processors for them.",
+)
+@database_option
+def distribute(shards: int, database: str) -> None:
+    """Spread the points over several machines, by Citus.
+
+    Give the URL of the coordinator. Needs the extension Citus in the PostgreSQL database.
+    Projects, devices, users and series stay with the coordinator. Imports wait meanwhile,
+    some seconds for each million points. May be repeated, and does nothing then.
+    """
+    with opened(database) as store:
+        is_new = store.distribute(shards)
+        layout = store.layout()
+    what = "are distributed now" if is_new else "were distributed already"
+    click.echo(f"the points {what}: {layout}")
 
 
 @click.command()

@@ -272,7 +272,7 @@ class Points(abc.ABC):
         Newest first; of one time in the order of `series`; all as of one moment.
 
         Args:
-            series: of any kinds; none yields nothing.
+            series: of any kinds, each once; none yields nothing.
             start, end: bounds in us, inclusive; None is open.
             newest: only so many of each series, the newest; None is all.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Optional
 
 from iobeam_server.storage.base import Points, Size
 from iobeam_server.storage.catalog.activity import Activity
@@ -87,6 +88,32 @@ class Storage(Points, Database):
 
         Raises:
             ConfigError: the engine cannot do it, says why, or it would be too many.
+        """
+
+    @abc.abstractmethod
+    def distribute(self, shards: int) -> bool:
+        """Spread the points over several machines, by their series; imports wait meanwhile.
+
+        Args:
+            shards: how many pieces; of points that are spread already it stays as it is.
+
+        Returns:
+            False where they were spread already.
+
+        Raises:
+            ConfigError: the engine cannot do it, and says why.
+        """
+
+    @abc.abstractmethod
+    def layout(self) -> Optional[str]:
+        """Say how the points lie in the database; None where there is but one way."""
+
+    @abc.abstractmethod
+    def drop_chunk(self, before_us: int) -> Optional[int]:
+        """Drop the oldest chunk of time that ends before a time, whole.
+
+        Returns:
+            How many points it held; None where there is no such chunk.
         """
 
     @abc.abstractmethod

@@ -68,7 +68,7 @@ class SummedPoints(Points):
         many = at_once(wanted.series)
         if self.summaries.serve(wanted):
             rows = self.planned(
-                lambda sql: self.sums.of_summaries(wanted, covers(sql, wanted)), many
+                lambda sql: sql.sums.of_summaries(wanted, covers(sql, wanted)), many
             )
         else:
             rows = self.fetched(*self.sums.of_points(wanted), many)

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from engines import ENGINES
 from storage.samples import user
 
 from iobeam_server.config import Config
@@ -48,6 +49,7 @@ def make_1_0_0(database: str, rows: list[tuple[str, tuple[Any, ...]]]) -> None:
             run(statement.replace("?", "%s"), values)
 
 
+@pytest.mark.parametrize("database", ENGINES, indirect=True)
 def test_tokens_of_1_0_0_go_on_until_something_newer_ends_them(database: str) -> None:
     now = time.time()
     make_1_0_0(

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from engines import ENGINES
 from storage.samples import Execute, batch, contents, everything, stored
 
 from iobeam_server.config import Config
@@ -79,6 +80,7 @@ def test_a_backup_is_a_whole_database_of_one_file(store: Storage, tmp_path: Path
         store.backup("/no/such/folder/x.db")
 
 
+@pytest.mark.parametrize("database", ENGINES, indirect=True)
 def test_the_list_of_tables_is_complete(store: Storage, execute: Execute) -> None:
     for table in TABLES:
         execute(f"SELECT {', '.join(table.columns)} FROM {table.name}")  # noqa: S608

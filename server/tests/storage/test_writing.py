@@ -30,12 +30,13 @@ def test_values_come_back_exactly_and_of_their_type(store: Storage) -> None:
 def test_minus_zero_is_a_double_of_its_own(store: Storage) -> None:
     """SQLite has no -0.0 in a column of doubles."""
     rows = [[1, -0.0], [2, 0.0], [3, 0], [4, -0.0]]
-    store.write([batch(rows)])
+    store.write([batch(rows), batch(rows, ("b",))])
     (series,) = store.series.find(1, INPUT, None, "a")
+    (other,) = store.series.find(1, INPUT, None, "b")
     assert [repr(value) for _, value in stored(store)] == ["-0.0", "0.0", "0", "-0.0"]
     newest = [repr(value) for _, _, value in store.rows([series], None, None, None)]
     assert newest == ["-0.0", "0", "0.0", "-0.0"]
-    many = [repr(value) for _, _, value in store.rows([series, series], None, None, 1)]
+    many = [repr(value) for _, _, value in store.rows([series, other], None, None, 1)]
     assert many == ["-0.0", "-0.0"]
     assert [time for time, _ in stored(store, equals=0)] == [1, 2, 3, 4]
     assert stored(store, less_than=0) == []

@@ -78,17 +78,18 @@ def _last_times(
 ) -> list[tuple[str, int, str, Optional[int]]]:
     """Return (device, series, its name, time of its newest point)."""
     statement = (
-        "SELECT s.device_id, s.series_id, f.field_name, (SELECT max(p.time) FROM points p"
-        " WHERE p.series_id = s.series_id AND p.time <= ?)"
+        "SELECT s.device_id, s.series_id, f.field_name"
         " FROM namespaces n JOIN series s USING (namespace_id)"
         " JOIN fields f ON f.field_id = s.field_id"
         " WHERE n.project_id = ? AND n.namespace_name = ? AND s.device_id <> ''"
     )
-    values: list[object] = [now_us, project_id, INPUT]
+    values: list[object] = [project_id, INPUT]
     if device_id is not None:
         statement += " AND s.device_id = ?"
         values.append(device_id)
-    return sql.many(f"{statement} ORDER BY s.device_id, f.field_name", *values)
+    rows = sql.many(f"{statement} ORDER BY s.device_id, f.field_name", *values)
+    last = sql.last_times([row[1] for row in rows], now_us)
+    return [(*row, last.get(row[1])) for row in rows]
 
 
 def _last_of(sql: Sql, series_id: int, last: int) -> list[int]:

@@ -30,8 +30,11 @@ class Sql(abc.ABC):
 
     taken: ClassVar[type[Exception]]
     """What the driver raises where an update would break a unique key."""
-    sums: ClassVar[SumsSql]
-    """How the engine adds up."""
+
+    @property
+    @abc.abstractmethod
+    def sums(self) -> SumsSql:
+        """How the engine adds up."""
 
     @abc.abstractmethod
     def execute(self, sql: str, *values: object) -> Cursor: ...
@@ -57,6 +60,10 @@ class Sql(abc.ABC):
         self, series_id: int, points: Sequence[tuple[Any, ...]], gone: Sequence[int]
     ) -> None:
         """Give points of a series new values, as (time, integer, real, text); delete others."""
+
+    @abc.abstractmethod
+    def last_times(self, series: Sequence[int], until: int) -> dict[int, int]:
+        """Return the time of the newest point up to one, of each series that has any."""
 
     @abc.abstractmethod
     def beside_writers(self) -> None:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from iobeam_server.rules.points import INT64_MAX, Kind, Value
 from iobeam_server.storage.base import Point, Selection, Series, at_once
+from iobeam_server.storage.catalog.sumsql import Statement
+from iobeam_server.storage.postgres.sql import PostgresSql
 from iobeam_server.storage.postgres.sums import SERIES, PostgresSums
 from iobeam_server.storage.sums import SummedPoints, clamped, within
+
+_ANY = "int_value, real_value, text_value"
+_NEWEST = "time BETWEEN %s AND %s ORDER BY time DESC LIMIT %s"
 
 
 class PointsInServer(SummedPoints):
     """The queries, as SQL; the store, which has the connections, carries them out."""
 
     sums = PostgresSums()
+
+    @abc.abstractmethod
+    def planned(
+        self, plan: Callable[[PostgresSql], Statement], at_once: int
+    ) -> Iterator[list[Any]]: ...
 
     def points(self, series: Series, selection: Selection) -> Iterator[Point]:
         return chain.from_iterable(self._points(series, selection))  # no frame for each point
@@ -51,30 +62,23 @@ class PointsInServer(SummedPoints):
         if not series:
             return
         first, last = within(start, end)
-        columns = "int_value, real_value, text_value"
-        newest_within = "time BETWEEN %s AND %s ORDER BY time DESC LIMIT %s"
         limit = None if newest is None else min(newest, INT64_MAX)
-        values: tuple[object, ...]
+        many = at_once(series)
         if len(series) == 1:  # the primary key has the order: nothing is sorted, the answer flows
-            sql = f"SELECT time, 0, {columns} FROM points WHERE series_id = %s AND {newest_within}"
-            values = (series[0].series_id, first, last, limit)
+            sql = f"SELECT time, 0, {_ANY} FROM points WHERE series_id = %s AND {_NEWEST}"
+            pieces = self.fetched(sql, (series[0].series_id, first, last, limit), many)
         elif limit is None:
             sql = (
-                f"SELECT time, s.at, {columns} FROM {SERIES}"
+                f"SELECT time, s.at, {_ANY} FROM {SERIES}"
                 " JOIN points ON series_id = s.id AND time BETWEEN %s AND %s"
                 " ORDER BY time DESC, s.at"
             )
-            values = (_ids(series), first, last)
+            pieces = self.fetched(sql, (_ids(series), first, last), many)
         else:
-            sql = (
-                f"SELECT p.time, s.at, {columns} FROM {SERIES} CROSS JOIN LATERAL"
-                f" (SELECT * FROM points WHERE series_id = s.id AND {newest_within}) AS p"
-                " ORDER BY p.time DESC, s.at"
-            )
-            values = (_ids(series), first, last, limit)
+            pieces = self.planned(lambda sql: _newest(sql, series, first, last, limit), many)
         base = 0 if len(series) == 1 else 1  # ordinality counts from one
         kinds = [one.kind for one in series]
-        for rows in self.fetched(sql, values, at_once(series)):
+        for rows in pieces:
             for time, at, whole, real, text in rows:
                 at -= base
                 if whole is not None:
@@ -103,6 +107,28 @@ class PointsInServer(SummedPoints):
                 )
                 values += [Decimal(bound), real_bound]
         return " AND ".join(conditions), values
+
+
+def _newest(
+    sql: PostgresSql, series: Sequence[Series], first: int, last: int, limit: Optional[int]
+) -> Statement:
+    """Return the statement for the newest points of each of many series."""
+    ids = _ids(series)
+    if not sql.is_spread:
+        statement = (
+            f"SELECT p.time, s.at, {_ANY} FROM {SERIES} CROSS JOIN LATERAL"
+            f" (SELECT * FROM points WHERE series_id = s.id AND {_NEWEST}) AS p"
+            " ORDER BY p.time DESC, s.at"
+        )
+        return statement, [ids, first, last, limit]
+    # Citus refuses to reach from a function into shards, but not from the keys beside them
+    statement = (
+        f"SELECT p.time, array_position(%s::bigint[], k.series_id) AS at, {_ANY}"
+        " FROM series_keys k CROSS JOIN LATERAL"
+        f" (SELECT * FROM points WHERE series_id = k.series_id AND {_NEWEST}) AS p"
+        " WHERE k.series_id = ANY(%s::bigint[]) ORDER BY p.time DESC, at"
+    )
+    return statement, [ids, first, last, limit, ids]
 
 
 def _ids(series: Sequence[Series]) -> list[int]:

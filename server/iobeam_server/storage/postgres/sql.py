@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Optional
 
 import psycopg
 
 from iobeam_server.storage.catalog.sql import Sql, inserting, with_percents
-from iobeam_server.storage.postgres.sums import PostgresSums
+from iobeam_server.storage.postgres.sums import PostgresSums, SpreadSums
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -22,10 +23,21 @@ class PostgresSql(Sql):
     """Statements on a connection to the database."""
 
     taken = psycopg.errors.UniqueViolation
-    sums = PostgresSums()
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+
+    @cached_property
+    def is_spread(self) -> bool:
+        """Whether the keys of series lie beside the points, as where Citus spreads these.
+
+        Also in a database restored from there, until it is spread again.
+        """
+        return self.one("SELECT to_regclass('series_keys')")[0] is not None
+
+    @property
+    def sums(self) -> PostgresSums:
+        return SpreadSums() if self.is_spread else PostgresSums()
 
     def execute(self, sql: str, *values: object) -> psycopg.Cursor[tuple[Any, ...]]:
         return self.connection.execute(with_percents(sql), values)
@@ -47,6 +59,25 @@ class PostgresSql(Sql):
             *[number] * 3,
         )
         return done.rowcount == 1
+
+    def last_times(self, series: Sequence[int], until: int) -> dict[int, int]:
+        if self.is_spread:  # see `postgres.citus`
+            rows = self.many(
+                "SELECT k.series_id, p.time FROM series_keys k CROSS JOIN LATERAL"
+                " (SELECT time FROM points WHERE series_id = k.series_id AND time <= ?"
+                " ORDER BY time DESC LIMIT 1) AS p WHERE k.series_id = ANY(?::bigint[])",
+                until,
+                [*series],
+            )
+        else:
+            rows = self.many(
+                "SELECT s.id, p.time FROM unnest(?::bigint[]) AS s (id) CROSS JOIN LATERAL"
+                " (SELECT time FROM points WHERE series_id = s.id AND time <= ?"
+                " ORDER BY time DESC LIMIT 1) AS p",
+                [*series],
+                until,
+            )
+        return dict(rows)
 
     def beside_writers(self) -> None:
         self.execute("SELECT pg_advisory_xact_lock_shared(?)", CATALOG_LOCK)

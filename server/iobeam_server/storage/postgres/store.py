@@ -18,9 +18,8 @@ import psycopg
 from iobeam_server import deadlines
 from iobeam_server.errors import ConfigError, ServerError, StorageDefect
 from iobeam_server.storage.base import Batch, Size
-from iobeam_server.storage.catalog.sql import Sql
 from iobeam_server.storage.catalog.sumsql import Statement
-from iobeam_server.storage.postgres import schema, timescale, upkeep
+from iobeam_server.storage.postgres import citus, schema, timescale, upkeep
 from iobeam_server.storage.postgres.connections import (
     CONNECT_TIMEOUT_S,
     Connections,
@@ -86,7 +85,9 @@ class PostgresStorage(PointsInServer, Storage):
                 if encoding != "UTF8":
                     raise ConfigError(f"the database's encoding is {encoding}; it must be UTF8")
                 with connection.transaction():
-                    schema.migrate(PostgresSql(connection))
+                    sql = PostgresSql(connection)
+                    citus.refuse_worker(sql)
+                    schema.migrate(sql)
         except (psycopg.Error, ValueError) as error:
             raise ConfigError(f"cannot use the database: {error}") from error
 
@@ -138,7 +139,9 @@ class PostgresStorage(PointsInServer, Storage):
                 yield rows
                 deadlines.check()
 
-    def planned(self, plan: Callable[[Sql], Statement], at_once: int) -> Iterator[list[Any]]:
+    def planned(
+        self, plan: Callable[[PostgresSql], Statement], at_once: int
+    ) -> Iterator[list[Any]]:
         with self.snapshot() as reader:
             sql, values = plan(reader)
             with _cursor(reader.connection) as cursor:
@@ -152,6 +155,9 @@ class PostgresStorage(PointsInServer, Storage):
     def problems(self) -> Iterator[str]:
         with self.reading() as sql:  # the files themselves are PostgreSQL's to check
             yield from broken(sql)
+            lacking = citus.lacking_keys(sql) if sql.is_spread else 0
+            if lacking:
+                yield f"{lacking} series are not in series_keys: iobeam-server distribute adds them"
         yield from self.summaries.problems()
 
     def backup(self, path: str) -> None:
@@ -169,8 +175,20 @@ class PostgresStorage(PointsInServer, Storage):
             upkeep.compact(sql, full)
 
     def divide(self, chunk_us: int) -> bool:
-        with self.writing() as sql:
+        with self.taking_away() as sql:  # writers look anew into what chunks there are
             return timescale.divide(sql, chunk_us)
+
+    def distribute(self, shards: int) -> bool:
+        with self.taking_away() as sql:
+            return citus.distribute(sql, shards)
+
+    def layout(self) -> Optional[str]:
+        with self.reading() as sql:
+            return citus.layout(sql) or timescale.layout(sql) or "plain table"
+
+    def drop_chunk(self, before_us: int) -> Optional[int]:
+        with self.taking_away() as sql:
+            return timescale.drop_chunk(sql, before_us)
 
     @contextlib.contextmanager
     def taking_out(self) -> Iterator[Contents]:
@@ -249,4 +267,5 @@ def _prepare_writer(connection: Connection) -> None:
     (setting,) = connection.execute("SHOW synchronous_commit").fetchone() or ("",)
     if setting == "off":  # what has been answered 200 survives a power cut
         connection.execute("SET synchronous_commit = on")
+    citus.prepare_writer(connection)
     connection.execute(INCOMING)

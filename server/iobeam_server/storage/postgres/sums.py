@@ -53,20 +53,30 @@ class PostgresSums(SumsSql):
             points += [(at, one.series_id, lo, hi - 1) for lo, hi in found.points]
         # each range looked up by itself (LATERAL), or the planner may take the whole table
         sql = (
-            f"SELECT {'at' if wanted.apart else self.only} AS at,"
+            f"WITH added AS MATERIALIZED ({self._of_ranges(wanted)})"
+            f" SELECT {'at' if wanted.apart else self.only} AS at,"
             f" {'min(bucket)' if width is None else 'bucket'} AS bucket, {self.added} FROM ("
             f"SELECT r.at, z.* FROM {_ranges('id, since, until, width')} CROSS JOIN LATERAL"
             f" (SELECT {'first' if width is None else self.bucket_of('start', width)} AS bucket,"
             f" {self.names} FROM summaries WHERE series_id = r.id"
             " AND summaries.width = r.width AND start BETWEEN r.since AND r.until OFFSET 0) AS z"
-            f" UNION ALL SELECT r.at, p.* FROM {_ranges('id, since, until')} CROSS JOIN LATERAL"
-            f" (SELECT {self.bucket(wanted, 'time')} AS bucket,"
-            f" {self.sums_of(wanted.series[0].kind)}"
-            " FROM points WHERE series_id = r.id AND time BETWEEN r.since AND r.until"
-            f" {'HAVING count(*) > 0' if width is None else 'GROUP BY 1'}) AS p) AS found"
+            " UNION ALL SELECT * FROM added) AS found"
         )
-        values = [*_columns(summaries, 5), *_columns(points, 4)]
+        values = [*_columns(points, 4), *_columns(summaries, 5)]
         return self.ordered(wanted, sql + self.grouped(wanted, "at"), values)
+
+    def _of_ranges(self, wanted: Sums) -> str:
+        """Return what adds up the points of ranges of times, each by itself."""
+        return (
+            f"SELECT r.at, p.* FROM {_ranges('id, since, until')} CROSS JOIN LATERAL"
+            f" (SELECT {self._parts(wanted)}"
+            " FROM points WHERE series_id = r.id AND time BETWEEN r.since AND r.until"
+            f" {'HAVING count(*) > 0' if wanted.width_us is None else 'GROUP BY 1'}) AS p"
+        )
+
+    def _parts(self, wanted: Sums) -> str:
+        bucket = self.bucket(wanted, "time")
+        return f"{bucket} AS bucket, {self.sums_of(wanted.series[0].kind)}"
 
     def found(self, row: Sequence[Any], width_us: Optional[int]) -> tuple[int, Bucket]:
         at, number, count, whole, real, large, *extremes = row
@@ -97,6 +107,17 @@ class PostgresSums(SumsSql):
             f" sum(real_value) FILTER (WHERE abs(real_value) < {_LARGE!r}),"
             f" sum(real_value / {_PARTS!r}) FILTER (WHERE abs(real_value) >= {_LARGE!r}),"
             f" {extremes}"
+        )
+
+
+class SpreadSums(PostgresSums):
+    """Where the points are spread by Citus, which refuses groups in a LATERAL."""
+
+    def _of_ranges(self, wanted: Sums) -> str:
+        return (
+            f"SELECT r.at, {self._parts(wanted)} FROM {_ranges('id, since, until')}"
+            " JOIN points ON series_id = r.id AND time BETWEEN r.since AND r.until"
+            f" GROUP BY r.at{'' if wanted.width_us is None else ', 2'}"
         )
 
 

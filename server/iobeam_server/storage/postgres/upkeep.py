@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from iobeam_server.storage.base import Size
-from iobeam_server.storage.catalog.sql import Sql
-from iobeam_server.storage.postgres.sql import Connection
+from iobeam_server.storage.postgres import citus
+from iobeam_server.storage.postgres.sql import Connection, PostgresSql
 from iobeam_server.storage.upkeep import DERIVED, PIECE_ROWS, TABLES, Contents, Table
 
 _IDENTITIES = ("signing_keys", "projects", "users", "namespaces", "fields", "series")
@@ -39,6 +39,9 @@ class PostgresContents(Contents):
                 f"SELECT setval(pg_get_serial_sequence('{table.name}', '{table.key[0]}'),"
                 f" max({table.key[0]})) FROM {table.name} HAVING count(*) > 0"
             )
+        sql = PostgresSql(self._connection)
+        if table.name == "series" and sql.is_spread:
+            citus.add_keys(sql)
         return cursor.rowcount
 
 
@@ -46,7 +49,7 @@ class PostgresContents(Contents):
 _OURS = "FROM pg_stat_user_tables WHERE schemaname IN (current_schema(), '_timescaledb_internal')"
 
 
-def size(sql: Sql) -> Size:
+def size(sql: PostgresSql) -> Size:
     """See `Storage.size`; what is unused is PostgreSQL's estimate of dead rows."""
     total, unused = sql.one(
         "SELECT coalesce(sum(size), 0)::bigint,"
@@ -54,16 +57,16 @@ def size(sql: Sql) -> Size:
         " pg_total_relation_size(relid)::numeric AS size, n_dead_tup AS dead, n_live_tup AS live"
         f" {_OURS}) AS found"
     )
-    return Size(total, unused)
+    return Size(total + citus.size(sql), unused)
 
 
-def compact(sql: Sql, full: bool) -> None:
+def compact(sql: PostgresSql, full: bool) -> None:
     """See `Storage.compact`; no transaction may be open."""
     names = ", ".join([*(table.name for table in TABLES), *DERIVED])
     sql.execute(f"VACUUM ({'FULL, ' if full else ''}ANALYZE) {names}")
 
 
-def hold_still(sql: Sql) -> None:
+def hold_still(sql: PostgresSql) -> None:
     """Read everything as of one moment, and let who writes wait."""
     names = ", ".join(table.name for table in TABLES)
     # before the first query: the snapshot is taken then, and must not be older than the locks

@@ -12,6 +12,7 @@ from iobeam_server.storage.base import Batch
 from iobeam_server.storage.catalog import devices
 from iobeam_server.storage.catalog.remembered import Remembered
 from iobeam_server.storage.postgres.sql import CATALOG_LOCK, Connection, PostgresSql
+from iobeam_server.storage.postgres.timescale import Chunks
 
 # made once per connection: a table made per transaction would bloat the system catalogs
 INCOMING = (
@@ -32,6 +33,8 @@ _EXPIRE = (
     " ON CONFLICT DO NOTHING"
 )
 
+_ADD_KEYS = "INSERT INTO series_keys SELECT * FROM unnest(%s::bigint[]) ON CONFLICT DO NOTHING"
+
 _Key = tuple[int, int]  # series, time
 _Points = dict[_Key, tuple[Value, Kind]]
 
@@ -48,6 +51,8 @@ class BatchWriter:
     def __init__(self) -> None:
         self._catalog = -1
         self._known = Remembered()
+        self._is_spread = False
+        self._chunks: Optional[Chunks] = None
         self._has_savepoint = False
         self._stale: list[_Key] = []  # hours whose summaries are not as the points from now on
 
@@ -70,6 +75,8 @@ class BatchWriter:
         self._stale = []
         for batch in batches:
             try:
+                if self._chunks is not None:
+                    self._chunks.check(PostgresSql(connection), batch)
                 found = self._settle(connection, batch)
             except ServerError as error:
                 if self._has_savepoint:
@@ -98,6 +105,9 @@ class BatchWriter:
         (catalog,) = cursor.fetchone() or (0,)
         if catalog != self._catalog or self._known.is_full:
             self.forget()
+            sql = PostgresSql(connection)
+            self._is_spread = sql.is_spread
+            self._chunks = Chunks.found(sql)
             self._catalog = catalog
 
     def _upsert(self, connection: Connection, points: _Points) -> None:
@@ -211,6 +221,9 @@ class BatchWriter:
                 (namespace_id, device_id, new),
             )
             self._read_series(connection, namespace_id, device_id, new)
+            if self._is_spread:
+                made = sorted(self._known.series[namespace_id, device_id, one] for one in new)
+                connection.execute(_ADD_KEYS, (made,))
         return {field: self._known.series[namespace_id, device_id, field] for field in fields}
 
     def _read_series(

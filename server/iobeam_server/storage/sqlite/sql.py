@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections.abc import Sequence
@@ -58,6 +59,15 @@ class SqliteSql(Sql):
 
     def alone(self) -> None:
         """Nothing to do: a file has one lock, and a transaction that writes holds it."""
+
+    def last_times(self, series: Sequence[int], until: int) -> dict[int, int]:
+        rows = self.many(
+            "SELECT s.value, (SELECT max(time) FROM points WHERE series_id = s.value"
+            " AND time <= ?) FROM json_each(?) s",
+            until,
+            json.dumps([*series]),
+        )
+        return {one: time for one, time in rows if time is not None}
 
     def rewrite(
         self, series_id: int, points: Sequence[tuple[Any, ...]], gone: Sequence[int]

@@ -156,6 +156,18 @@ class SqliteStorage(PointsInFile, Storage):
     def divide(self, chunk_us: int) -> bool:
         raise ConfigError("a SQLite file has no chunks; TimescaleDB is an extension of PostgreSQL")
 
+    def distribute(self, shards: int) -> bool:
+        raise ConfigError(
+            "a SQLite file has no shards; Citus is an extension of PostgreSQL, to which "
+            "iobeam-server migrate moves the data"
+        )
+
+    def layout(self) -> Optional[str]:
+        return None
+
+    def drop_chunk(self, before_us: int) -> Optional[int]:
+        return None
+
     @contextlib.contextmanager
     def taking_out(self) -> Iterator[Contents]:
         with self.writing() as sql:

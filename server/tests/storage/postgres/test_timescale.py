@@ -16,9 +16,13 @@ if missing() is not None:
 
 import psycopg
 
+from iobeam_server import maintenance
 from iobeam_server.config import Config
-from iobeam_server.errors import ConfigError
+from iobeam_server.errors import ConfigError, Unprocessable
+from iobeam_server.rules.points import Column, Kind
+from iobeam_server.rules.summaries import HOUR
 from iobeam_server.storage import open_storage
+from iobeam_server.storage.base import INPUT, Batch, Part, Selection
 from iobeam_server.storage.postgres import timescale
 from iobeam_server.storage.postgres.sql import PostgresSql
 from iobeam_server.storage.postgres.store import PostgresStorage
@@ -46,8 +50,12 @@ def extension(beside: Any) -> Iterator[Any]:
     beside.execute(f"CREATE SCHEMA {AWAY}")
     try:
         beside.execute(
-            "CREATE TABLE timescaledb_information.hypertables"
-            " (hypertable_schema name, hypertable_name name, width bigint)"
+            "CREATE TABLE timescaledb_information.dimensions"
+            " (hypertable_schema name, hypertable_name name, integer_interval bigint)"
+        )
+        beside.execute(
+            "CREATE TABLE timescaledb_information.chunks (hypertable_schema name,"
+            " hypertable_name name, range_start_integer bigint, range_end_integer bigint)"
         )
         beside.execute(
             'CREATE FUNCTION "Time Scale".create_hypertable(relation regclass,'
@@ -55,14 +63,21 @@ def extension(beside: Any) -> Iterator[Any]:
             " number_partitions integer DEFAULT NULL,"
             " chunk_time_interval anyelement DEFAULT NULL::bigint,"
             " create_default_indexes boolean DEFAULT TRUE, migrate_data boolean DEFAULT FALSE)"
-            " RETURNS void LANGUAGE sql AS 'INSERT INTO timescaledb_information.hypertables"
+            " RETURNS void LANGUAGE sql AS 'INSERT INTO timescaledb_information.dimensions"
             " VALUES (current_schema(), relation::text::name, chunk_time_interval)'"
         )
         beside.execute(
             'CREATE FUNCTION "Time Scale".set_chunk_time_interval(hypertable regclass,'
             " chunk_time_interval anyelement, dimension_name name DEFAULT NULL) RETURNS void"
-            " LANGUAGE sql AS 'UPDATE timescaledb_information.hypertables"
-            " SET width = chunk_time_interval'"
+            " LANGUAGE sql AS 'UPDATE timescaledb_information.dimensions"
+            " SET integer_interval = chunk_time_interval'"
+        )
+        beside.execute(
+            'CREATE FUNCTION "Time Scale".drop_chunks(relation regclass,'
+            " older_than bigint DEFAULT NULL) RETURNS void LANGUAGE sql AS"
+            " 'DELETE FROM points WHERE time < (SELECT max(range_end_integer)"
+            " FROM timescaledb_information.chunks WHERE range_end_integer <= older_than);"
+            " DELETE FROM timescaledb_information.chunks WHERE range_end_integer <= older_than'"
         )
         yield beside
     finally:
@@ -71,7 +86,7 @@ def extension(beside: Any) -> Iterator[Any]:
 
 
 def widths(connection: Any) -> list[Any]:
-    rows = connection.execute("SELECT * FROM timescaledb_information.hypertables").fetchall()
+    rows = connection.execute("SELECT * FROM timescaledb_information.dimensions").fetchall()
     (schema,) = connection.execute("SELECT current_schema()").fetchone()
     assert {row[:2] for row in rows} <= {(schema, "points")}
     return [row[2] for row in rows]
@@ -156,3 +171,94 @@ def test_the_command_says_what_it_did(
         assert run(monkeypatch, "hypertable", "--chunk", "7d", "--database", url) == 0
         assert capsys.readouterr().out == words
     assert asked == [WEEK_US, WEEK_US]
+
+
+def divided(sql: PostgresSql, chunks: list[tuple[int, int]]) -> None:
+    """Have a width, and chunks, said by the stand-ins."""
+    timescale.divide(sql, 100)
+    for start, end in chunks:
+        sql.execute(
+            "INSERT INTO timescaledb_information.chunks VALUES (current_schema(), 'points', ?, ?)",
+            start,
+            end,
+        )
+
+
+def column(times: list[int]) -> Batch:
+    return Batch(1, INPUT, [Part("d", [Column("a", times, times, {Kind.NUMBER: 0})])], False, False)
+
+
+def test_an_import_that_opens_many_chunks_is_refused_and_the_row_named(
+    first: PostgresStorage, second: PostgresStorage, url: str, extension: Any
+) -> None:
+    assert first.write([column([5])]) == [None]  # has looked, and found no chunks
+    with psycopg.connect(url) as connection:
+        divided(WithExtension(connection), [(0, 100), (100, 200)])
+        connection.execute("UPDATE iobeam_schema SET catalog = catalog + 1")  # as `divide` leaves
+    wide = [at * 100 for at in range(103)]  # two are there: it would open 101
+    for store in (first, second):
+        refused, taken, negative = store.write(
+            [column(wide), column(wide[:-1]), column([at * 100 for at in range(-101, 0)])]
+        )
+        assert taken is None
+        assert isinstance(refused, Unprocessable)
+        assert "row of time 1970-01-01T00:00:00.010200Z (10200 us)" in refused.message
+        assert "--chunk" in refused.message
+        assert refused.field == "time"
+        assert isinstance(negative, Unprocessable)
+        assert "(-100 us)" in negative.message
+    assert [time for time, _ in stored(first)] == sorted({5, *wide[:-1]})
+
+
+def test_a_pruned_chunk_goes_as_a_whole_and_with_it_what_it_adds_up_to(
+    first: PostgresStorage, url: str, extension: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timescale, "_schema", lambda sql: AWAY)
+    first.write([column([1, 50, 99, 100, 150, 250])])
+    with transaction(url) as sql:
+        divided(sql, [(0, 100), (100, 200), (200, 300)])
+    dropped = []
+    monkeypatch.setattr(
+        first, "drop_chunk", lambda before, drop=first.drop_chunk: dropped.append(drop(before))
+        or dropped[-1]
+    )  # fmt: skip
+    assert maintenance.prune(first, 230) == 5
+    assert dropped == [3, 2, None]
+    assert stored(first) == [(250, 250)]
+    assert maintenance.prune(first, 260, project_id=1) == 1
+    assert dropped == [3, 2, None], "chunks hold other projects' points too"
+
+
+def test_summaries_of_a_dropped_chunk_are_gone(
+    first: PostgresStorage, url: str, extension: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timescale, "_schema", lambda sql: AWAY)
+    monkeypatch.setattr("iobeam_server.storage.catalog.summaries.DIRECT_POINTS", 1)
+    times = [at * HOUR // 2 for at in range(12)]
+    first.write([column(times)])
+    (series,) = first.series.find(1, INPUT, None, "a")
+
+    def count() -> int:
+        return sum(one.points for one in first.buckets(series, Selection(), HOUR))
+
+    assert count() == 12
+    assert extension.execute("SELECT count(*) FROM summaries").fetchone() != (0,)
+    with transaction(url) as sql:
+        divided(sql, [(0, 3 * HOUR), (3 * HOUR, 6 * HOUR)])
+    assert first.drop_chunk(4 * HOUR) == 6
+    assert count() == 6
+    assert list(first.problems()) == []
+
+
+def test_how_the_points_lie_is_said(
+    first: PostgresStorage, url: str, extension: Any, monkeypatch: Any, capsys: Any
+) -> None:
+    assert first.layout() == "plain table"
+    with transaction(url) as sql:
+        divided(sql, [(0, 100), (100, 200)])
+        timescale.divide(sql, WEEK_US)
+    assert first.layout() == "hypertable, 2 chunks, new ones of 604800 s"
+    assert run(monkeypatch, "check", "--database", url) == 0
+    assert capsys.readouterr().out == (
+        "points: hypertable, 2 chunks, new ones of 604800 s\nok: 0 points in 0 series\n"
+    )
