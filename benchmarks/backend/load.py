@@ -21,7 +21,8 @@ class _Client:
 
     Args:
         job (dict): port; kind, "iobeam" or "influx"; token; rows, in a request;
-            requests, of each client, or seconds; paced, whether 429 is waited for.
+            requests, of each client, or seconds; fresh, whether each request has a
+            connection of its own.
         number (int): which client, and so which device.
     """
 
@@ -72,6 +73,8 @@ class _Client:
         if self._job["kind"] == "influx":
             path, headers = "/write?db=bench&precision=u", {}
         while True:
+            if self._job.get("fresh"):
+                connection.close()  # the next request opens it again
             begun = time.monotonic()
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()

@@ -1,17 +1,18 @@
-"""`python -m benchmarks server | query | years | requests | soak`: measure the backend."""
+"""`python -m benchmarks server | query | years | requests | simulate | soak`: measure the backend."""
 import argparse
 import platform
 import os
 import sys
 import tempfile
 
-COMMANDS = ("server", "query", "years", "requests", "soak")
+COMMANDS = ("server", "query", "years", "requests", "simulate", "soak")
 
 
 def main(arguments):
     chosen = _parser().parse_args(arguments)
     try:
-        from benchmarks.backend import engines, query, requests, soak, throughput, years
+        from benchmarks.backend import (
+            costs, engines, query, requests, soak, throughput, years)
     except ImportError as error:
         sys.exit("the backend's environment is needed ({}): make .venv/ready".format(error))
     print("{} {} on {}, {} cores, load {:.1f}".format(
@@ -34,6 +35,8 @@ def main(arguments):
                 isReached = years.measure(found, chosen.rounds, chosen.points)
             elif chosen.command == "requests":
                 isReached = requests.measure(found, chosen.rounds, chosen.before)
+            elif chosen.command == "simulate":
+                isReached = costs.measure(found, chosen.rounds, chosen.devices, chosen.plot)
             else:
                 isReached = soak.measure(found, chosen.seconds)
         finally:
@@ -59,9 +62,14 @@ def _parser():
     requests.add_argument("--rounds", type=int, default=7)
     requests.add_argument("--before", metavar="FOLDER", required=True,
                           help="an earlier checkout; installed in place, into an environment of its own")
+    simulate = commands.add_parser("simulate", help="what a fleet needs, by costs measured here")
+    simulate.add_argument("--rounds", type=int, default=5)
+    simulate.add_argument("--devices", type=int, nargs="+", default=[10000, 100000, 1000000],
+                          help="that send a row a minute")
+    simulate.add_argument("--plot", metavar="FILE", help="a picture; needs matplotlib")
     soak = commands.add_parser("soak", help="8 clients for a minute: is all of it there?")
     soak.add_argument("--seconds", type=int, default=60)
-    for command in (server, query, years, requests, soak):
+    for command in (server, query, years, requests, simulate, soak):
         command.add_argument("--engine", action="append", choices=("sqlite", "postgres"),
                              help="both if not given")
     return parser

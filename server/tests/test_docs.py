@@ -28,7 +28,10 @@ HOW_TO = ROOT / "docs" / "how-to"
 # What whoever runs the server reads, in this order.
 READING = [
     GUIDE,
-    *(HOW_TO / f"{name}.md" for name in ("lan-and-tls", "postgresql", "backup-and-upgrade")),
+    *(
+        HOW_TO / f"{name}.md"
+        for name in ("lan-and-tls", "postgresql", "several-machines", "backup-and-upgrade")
+    ),
 ]
 SECURITY = ROOT / "docs" / "security.md"
 PAGES = [GUIDE, ROOT / "server" / "README.md", SECURITY]
@@ -183,7 +186,7 @@ def test_commands_of_the_guide_run_in_their_order(
     store_some = "import t.csv --project 2 --device greenhouse-1"
     deleting = {name for name, command in COMMANDS.items() if "--yes" in options(command)}
     # to a PostgreSQL; until it is stopped
-    elsewhere = ("hypertable", "migrate", "serve")
+    elsewhere = ("distribute", "hypertable", "migrate", "serve")
     lines = [line for line in lines if command_in(line) not in elsewhere]
     for line in [lines[0], store_some, *lines[1:]]:
         words = shlex.split(line.replace("/var/backups/", ""), comments=True)

@@ -23,8 +23,10 @@ WITHOUT_SERIES = {
 
 INNER = re.compile(r"(\S+)\s*\(SELECT (?:(?!\bSELECT\b).)*?\bFROM points\b(.*)")
 TAKEN = ("FROM", "MATERIALIZED", "AS")
-KEYED = re.compile(r"FROM series_keys k CROSS JOIN LATERAL \(SELECT [^()]* FROM points WHERE"
-                   r" series_id = k\.series_id ")
+KEYED = re.compile(
+    r"FROM series_keys k CROSS JOIN LATERAL \(SELECT [^()]* FROM points WHERE"
+    r" series_id = k\.series_id "
+)
 
 
 def fault(statement: str, is_distributed: bool) -> Optional[str]:

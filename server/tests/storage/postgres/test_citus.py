@@ -168,9 +168,7 @@ def test_a_writer_keeps_its_connections_to_the_workers(url: str, first: Postgres
             return connection.execute(setting).fetchone()
 
     assert kept(first) == (None,)
-    with_citus = url.replace(
-        "options=", "options=-ccitus.max_cached_conns_per_worker%3D1%20", 1
-    )
+    with_citus = url.replace("options=", "options=-ccitus.max_cached_conns_per_worker%3D1%20", 1)
     store = PostgresStorage(with_citus, connections=3)
     try:
         assert kept(store) == ("64",)
