@@ -5,6 +5,7 @@ Carrying one out can be cut short at any instant, and repeated.
 from __future__ import absolute_import
 
 from iobeam.endpoints import imports
+from iobeam.resources import flat
 from iobeam.spool.chunk import Chunk, dumps
 
 
@@ -28,24 +29,25 @@ class Commit(object):
         place = 0
         while place < len(blocks):
             queue, first = blocks[place]
-            table, flying = [], []
+            cells, flying = [], []
+            width = len(queue.columns) + 1
             while (place < len(blocks) and blocks[place][0] is queue
                    and blocks[place][1].deviceId == first.deviceId):
                 rows = blocks[place][1]
-                found = rows.table()
-                cut = underWay.get(id(rows), 0)
+                found = rows.cells()
+                cut = underWay.get(id(rows), 0) * width
                 flying += found[:cut]
-                table += found[cut:]
+                cells += found[cut:]
                 place += 1
             # the rows that are under way make a chunk of their own
             if flying:
-                self.flying = [self._chunk(outbox, first, flying)]
+                self.flying = [self._chunk(outbox, queue, first, flying)]
                 self.chunks += self.flying
-            count = imports.rowsPerRequest(outbox.valuesPerChunk,
-                                           queue.columns)
+            size = width * imports.rowsPerRequest(outbox.valuesPerChunk,
+                                                  queue.columns)
             self.chunks += [
-                self._chunk(outbox, first, table[start:start + count])
-                for start in range(0, len(table), count)]
+                self._chunk(outbox, queue, first, cells[start:start + size])
+                for start in range(0, len(cells), size)]
         self.protected = [chunk.id for chunk in self.flying]
         if parcel is not None:
             self.protected += [chunk.id for chunk in parcel.chunks]
@@ -64,9 +66,11 @@ class Commit(object):
                 + sum(map(len, moved)) + self.onDisk)
 
     @staticmethod
-    def _chunk(outbox, rows, table):
-        return Chunk.ofTable(outbox.projectId, rows.deviceId, rows.columns,
-                             table)
+    def _chunk(outbox, queue, rows, cells):
+        width = len(rows.columns) + 1
+        return Chunk(outbox.projectId, rows.deviceId, rows.columns,
+                     len(cells) // width,
+                     flat.text(cells, width, queue.isPlain))
 
 
 class Decision(object):

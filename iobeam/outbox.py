@@ -19,6 +19,7 @@ from iobeam.endpoints import imports
 from iobeam.errors import Error, SpoolError
 from iobeam.intents import Commit, Decision
 from iobeam.parcel import Parcel
+from iobeam.resources import rows as rowqueue
 from iobeam.utils import gate as gates
 from iobeam.utils import utils
 
@@ -186,6 +187,7 @@ class Outbox(object):
             queue.seal(self.deviceId)
             if isMerging:
                 queue.merge(self.deviceId)
+            queue.pack()
 
     # -- adding ---------------------------------------------------------------
 
@@ -222,16 +224,20 @@ class Outbox(object):
             return self.loose.take()
 
     def grew(self, queue):
-        """Commit if there are `autoFlush` rows in memory."""
-        if self.autoFlush is None or self.deviceId is None:
-            # without a device nothing can be committed; the first one set
-            # looks at the queues again
+        """Commit if there are `autoFlush` rows in memory; pack old ones."""
+        if self.deviceId is None:
+            # without a device nothing can be cut into blocks; the first one
+            # set looks at the queues again
             queue.highWater = sys.maxsize
             return
+        with self.gate as entered:
+            if entered and len(queue.cells) >= rowqueue.UNPACKED_CELLS:
+                queue.seal(self.deviceId)
+                queue.pack()
         self._commitIfFull()
 
     def _commitIfFull(self):
-        if self.rowsInMemory() >= self._fullAt:
+        if self._fullAt is not None and self.rowsInMemory() >= self._fullAt:
             self.commitOrWarn()
             if self._spoolFailed:  # not with every row while the disk is full
                 self._fullAt = self.rowsInMemory() + self.autoFlush
@@ -240,15 +246,21 @@ class Outbox(object):
                 self._setHighWater()
 
     def _setHighWater(self):
-        """Spread what is left up to `autoFlush` over the stores."""
-        if self.autoFlush is None or self.stores is None:
+        """Spread what is left up to `autoFlush` over the stores.
+
+        Each also tells when many of its rows wait that are not packed.
+        """
+        if self.deviceId is None or self.stores is None:
             return
-        room = self._fullAt - self._rowsInMemory()
-        share = max(1, room // max(1, len(self.stores)))
+        share = sys.maxsize
+        if self.autoFlush is not None:
+            room = self._fullAt - self._rowsInMemory()
+            share = max(1, room // max(1, len(self.stores)))
         for store in self.stores:
             queue = store.queue
-            queue.highWater = len(queue.cells) + share * (
-                len(queue.columns) + 1)
+            queue.highWater = min(
+                len(queue.cells) + share * (len(queue.columns) + 1),
+                rowqueue.UNPACKED_CELLS)
 
     # -- counting ---------------------------------------------------------
 
@@ -514,11 +526,10 @@ class Outbox(object):
     def _carryOut(self):
         """Carry a decision out; every step may be done twice."""
         decided, parcel = self._decided, self._decided.parcel
-        for cells, first, behind, left in decided.cuts:
-            if len(cells) > left:
-                del cells[first:behind]
+        for rows, first, behind, left in decided.cuts:
+            rows.cut(first, behind, left)
         for rows, _ in parcel.pieces:
-            if not rows.cells:
+            if not len(rows):
                 parcel.queue.remove(rows)
         if self.buffer is not None:
             self.buffer.owe(decided.chunks, decided.left, decided.rejectedRows)

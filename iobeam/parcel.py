@@ -2,7 +2,7 @@
 from __future__ import absolute_import
 
 from iobeam.endpoints import imports
-from iobeam.resources import data
+from iobeam.resources import data, flat
 
 
 class Parcel(object):
@@ -39,16 +39,16 @@ class Parcel(object):
             if self.chunks:
                 self._table = [row for chunk in self.chunks
                                for row in chunk.table()][:self.count]
-            elif len(self.pieces) == 1:
-                self._table = self.pieces[0][0].table(self.count)
             else:
                 self._table = [row for rows, count in self.pieces
                                for row in rows.table(count)]
         return self._table
 
     def payload(self):
-        """Return the body of its request: a dict, or serialised already."""
-        if self.chunks and self.count == sum(c.rows for c in self.chunks):
+        """Return the body of its request: a dict, or as `request` takes it."""
+        if not self.chunks:
+            return _Flat(self)
+        if self.count == sum(chunk.rows for chunk in self.chunks):
             return _Joined(self)
         return imports.tableBody(self.projectId, self.deviceId, self.columns,
                                  self.table())
@@ -61,16 +61,16 @@ class Parcel(object):
         """Return what is to be taken out of memory for rows of it.
 
         Returns:
-            list of tuple: (cells of a block, first place, place behind the
-            last, length that is left).
+            list of tuple: (block, its first row, the row behind the last,
+            number of rows that are left).
         """
-        found, passed, width = [], 0, len(self.columns) + 1
+        found, passed = [], 0
         for rows, length in self.pieces:
             first = max(start - passed, 0)
             behind = min(start + count - passed, length)
             if first < behind:
-                found.append((rows.cells, first * width, behind * width,
-                              len(rows.cells) - (behind - first) * width))
+                found.append((rows, first, behind,
+                              len(rows) - (behind - first)))
             passed += length
         return found
 
@@ -87,7 +87,40 @@ class _Joined(object):
         return imports.tableBody(parcel.projectId, parcel.deviceId,
                                  parcel.columns, parcel.table())
 
-    def asText(self):
+    def asBytes(self, encode):
+        return self._of(self._texts)
+
+    def _of(self, texts):
         parcel = self._parcel
-        return imports.tableText(parcel.projectId, parcel.deviceId,
-                                 parcel.columns, self._texts)
+        return imports.tableBytes(parcel.projectId, parcel.deviceId,
+                                  parcel.columns, texts)
+
+
+class _Flat(_Joined):
+    """A body out of rows in memory.
+
+    It keeps their cells: a double may look at it when they are long sent.
+    """
+
+    def __init__(self, parcel):
+        self._parcel = parcel
+        self._width = len(parcel.columns) + 1
+        self._cells = [rows.cells(count) for rows, count in parcel.pieces]
+
+    def asDict(self):
+        parcel = self._parcel
+        return imports.tableBody(
+            parcel.projectId, parcel.deviceId, parcel.columns,
+            [row for cells in self._cells
+             for row in flat.rows(cells, self._width)])
+
+    def asBytes(self, encode):
+        return self._of([self._json(cells, encode) for cells in self._cells])
+
+    def _json(self, cells, encode):
+        if encode is not None:
+            try:
+                return encode(flat.rows(cells, self._width, tuple))[1:-1]
+            except TypeError:
+                pass  # what only the standard library takes
+        return flat.text(cells, self._width, self._parcel.queue.isPlain)

@@ -13,7 +13,9 @@ import unittest
 
 from iobeam import iobeam, testing
 from iobeam.http import request
+from iobeam.resources import rows as rowqueue
 from tests import disk, interrupts, support
+from tests.support import mock
 
 STEP = int(os.environ.get("IOBEAM_CLIENT_INTERRUPT_STEP", "61"))
 # in memory, where there is such a place: each instant has its own commits
@@ -156,6 +158,39 @@ class InterruptTest(Case):
         self.each(lambda scene: (
             scene.client.pending(), len(scene.store), scene.store.rows(),
             scene.client.stats(), scene.client._dataset))
+
+
+class PackedTest(Case):
+    """As soon as there are two rows, the older ones are packed."""
+
+    withBuffer = False
+
+    def setUp(self):
+        Case.setUp(self)
+        for name, value in (("_BLOCK_CELLS", 2), ("UNPACKED_CELLS", 4)):
+            patch = mock.patch.object(rowqueue, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def test_send(self):
+        self.each(lambda scene: scene.client.send())
+
+    def test_add_and_send(self):
+        def work(scene):
+            for number in (50, 51, 52):
+                scene.store.add(number, {"v": number + 0.5})
+            scene.client.send()
+
+        def check(scene):
+            scene.client.send()
+            arrived = scene.arrived()
+            self.assertEqual(sorted(set(arrived))[:4], ROWS)
+            added = [number for number in (50, 51, 52) if number in arrived]
+            self.assertEqual(added, [50, 51, 52][:len(added)])
+            self.assertEqual((scene.client.pending(), len(scene.store)), (0, 0))
+            scene.client.close()
+
+        self.each(work, check=check)
 
 
 class InterruptInMemoryTest(Case):

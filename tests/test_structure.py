@@ -64,6 +64,7 @@ LEVELS = [
     ["iobeam.resources.query"],
     ["iobeam.resources.data"],
     ["iobeam.resources.rows"],
+    ["iobeam.resources.flat"],
     ["iobeam.resources.table"],
     ["iobeam.resources.device", "iobeam.resources.values",
      "iobeam.resources.fastrow", "iobeam.resources.result"],

@@ -58,7 +58,8 @@ class ImportService(service.EndpointService):
         """Send one table and return the executed request, unjudged.
 
         Args:
-            payload (dict, or object with ``asDict`` and ``asText``): the body.
+            payload (dict, or object with ``asDict`` and ``asBytes``): the
+                body.
         """
         return self._post({"fmt": "table"}, payload)
 
@@ -142,17 +143,22 @@ def tableBody(projectId, deviceId, columns, table):
     }
 
 
-def tableText(projectId, deviceId, columns, texts):
+def tableBytes(projectId, deviceId, columns, texts):
     """Return `tableBody` as JSON, of rows that are serialised already.
 
     Args:
-        texts (list of str): JSON lists, each one or more joined by commas.
+        texts (list of str or bytes): JSON lists, each one or more joined by
+            commas.
+
+    Returns:
+        bytes: UTF-8.
     """
-    return (u'{{"project_id":{},"device_id":{},"sources":{{"fields":{},'
-            u'"data":[{}]}},"timefmt":"{}"}}').format(
-                projectId, json.dumps(deviceId),
-                json.dumps(["time"] + list(columns), separators=(",", ":")),
-                u",".join(texts), _TIMEFMT)
+    head = u'{{"project_id":{},"device_id":{},"sources":{{"fields":{},"data":['
+    tail = u']},"timefmt":"%s"}' % _TIMEFMT
+    return (head.format(projectId, json.dumps(deviceId), json.dumps(
+        ["time"] + list(columns), separators=(",", ":"))).encode("utf-8")
+        + b",".join(text if isinstance(text, bytes) else text.encode("utf-8")
+                    for text in texts) + tail.encode("utf-8"))
 
 
 def _seriesOf(dataset):

@@ -95,7 +95,7 @@ class Request(object):
             compat.toNative(token)).strip())
 
     def setBody(self, body):
-        """Set the body: a dict, or an object with ``asDict`` and ``asText``."""
+        """Set the body: a dict, or an object with ``asDict`` and ``asBytes``."""
         self._payload = body
         return self
 

@@ -75,7 +75,7 @@ class Channel(object):
             method (str): "GET" or "POST".
             url (str), params (dict), headers (dict): booleans go out as
                 ``true`` and ``false``.
-            payload (dict, or an object with ``asText``): body of a POST.
+            payload (dict, or an object with ``asBytes``): body of a POST.
 
         Returns:
             requests.Response: read to its end; the status may be any. Or
@@ -401,8 +401,8 @@ def _mayRepeat(call, response, error):
 
 
 def _serialise(payload):
-    if hasattr(payload, "asText"):
-        return payload.asText().encode("utf-8")
+    if hasattr(payload, "asBytes"):
+        return payload.asBytes(orjson and orjson.dumps)
     if orjson is not None:
         try:
             return orjson.dumps(payload)

@@ -6,7 +6,7 @@ import datetime
 import os
 from enum import Enum
 
-from iobeam.resources import fastrow, table, values
+from iobeam.resources import fastrow, flat, table, values
 from iobeam.resources import rows as rowqueue
 from iobeam.resources.values import wholeNumber
 from iobeam.utils import compat, gate, utils
@@ -15,10 +15,10 @@ __all__ = ["DataPoint", "DataSeries", "DataStore", "TimeUnit", "Timestamp",
            "makeUniformDataSeries"]
 
 _MAX_COLUMNS = 1000  # one row of more would not fit a request (1000 values)
-# 1973 to 5138: times that nobody needs to look at twice. Seconds and
-# microseconds of our time that are taken for ms lie outside.
-_FIRST_MSEC, _LAST_MSEC = 10 ** 11, 10 ** 14
 _USEC_PER_MSEC = 1000
+# 1973 to 2255: times that nobody needs to look at twice. Seconds and
+# microseconds of our time that are taken for ms lie outside.
+_FIRST_MSEC, _LAST_MSEC = 10 ** 11, flat.EXACT // _USEC_PER_MSEC
 
 _MIN_INT, _MAX_INT = values.MIN_INT, values.MAX_INT
 
@@ -253,6 +253,7 @@ class DataStore(object):
         self._blank = [None] * (self._width + 1)
         self._makeRow = fastrow.rowMaker(self._columns)
         self.queue = rowqueue.RowQueue(self._columns)
+        self.queue.isPlain = True
         self._pid = os.getpid()  # of the process whose rows these are
         self._warnedNotFinite = False
         self._warnedUnit = False
@@ -278,6 +279,8 @@ class DataStore(object):
             usec = timestamp * 1000
         else:
             usec = self._microseconds(timestamp)
+            if type(usec) is not int or not -flat.EXACT < usec < flat.EXACT:
+                self.queue.isPlain = False
         try:
             row = (self._makeRow(usec, dataDict)
                    if type(dataDict) is dict  # a defaultdict hides wrong keys
@@ -285,6 +288,7 @@ class DataStore(object):
         except (KeyError, TypeError):
             row = None  # `_row` says what is wrong
         if row is None:
+            self.queue.isPlain = False
             try:
                 row = self._row(usec, dataDict)
             except RuntimeError:
@@ -348,6 +352,7 @@ class DataStore(object):
 
     def _extend(self, cells):
         """Append rows that lie flat, in one step."""
+        self.queue.isPlain = False
         self.queue.cells.extend(cells)
         if len(self.queue.cells) >= self.queue.highWater:
             self._grew()
@@ -559,6 +564,7 @@ def _checkedColumns(columns):
 def _storeOf(columns, table):
     """A new store that nobody tracks, of rows as `_table` has them."""
     store = DataStore(list(columns))
+    store.queue.isPlain = False
     for row in table:
         store.queue.cells.extend(row)
     return store

@@ -3,11 +3,15 @@ from __future__ import absolute_import
 
 import sys
 
+from iobeam.resources import flat
 from iobeam.utils import gate
 
 # Blocks hold about one largest request (20 000 values), so that taking the
 # first rows off never moves a long list.
 _BLOCK_CELLS = 25000
+# The newest rows, which may be sent in a moment. Those before them, as in an
+# outage, are packed.
+UNPACKED_CELLS = 4 * _BLOCK_CELLS
 
 
 class Rows(object):
@@ -16,34 +20,86 @@ class Rows(object):
     Attributes:
         deviceId (str): whose they are.
         columns (tuple of str): without the time.
-        cells (list): flat: time in microseconds, one value a column, next row.
         start, number (int): how many rows had come before its first one, and
             up to its last one.
         source (object or None): what they were made of, while that lies about.
+
+    Its cells lie flat (see `flat`), packed or not. Who reads while another
+    thread packs or cuts sees them as they were before, or after.
     """
 
-    __slots__ = ("deviceId", "columns", "cells", "start", "number", "source")
+    __slots__ = ("deviceId", "columns", "start", "number", "source", "_held",
+                 "_count")
 
     def __init__(self, deviceId, columns, cells, start=0, number=0,
                  source=None):
         self.deviceId = deviceId
         self.columns = columns
-        self.cells = cells
         self.start = start
         self.number = number
         self.source = source
+        self._held = cells
+        self._count = 0  # rows of what is packed
 
     def __len__(self):
-        return len(self.cells) // (len(self.columns) + 1)
+        held = self._held
+        return (len(held) // (len(self.columns) + 1) if type(held) is list
+                else self._count)
+
+    @property
+    def isPacked(self):
+        """Whether its cells are packed."""
+        return type(self._held) is not list
+
+    def cells(self, count=None):
+        """Return the cells of the first `count` rows (None: all), a list.
+
+        It may be its own: not to be changed.
+        """
+        width = len(self.columns) + 1
+        cells = flat.unpacked(self._held, width)
+        return cells if count is None or count * width >= len(cells) \
+            else cells[:count * width]
 
     def table(self, count=None):
         """Return the first `count` rows (None: all) as ``[time, v1, ..]``."""
-        width = len(self.columns) + 1
-        cells = self.cells
-        end = len(cells) if count is None else min(count * width, len(cells))
-        if end < len(cells):
-            cells = cells[:end]
-        return list(map(list, zip(*[iter(cells)] * width)))
+        return flat.rows(self.cells(count), len(self.columns) + 1)
+
+    # -- changing, inside of the gate ------------------------------------------
+
+    def pack(self, isPlain):
+        """Take less memory, if its values allow that.
+
+        Args:
+            isPlain (bool): as for `flat.text`.
+        """
+        held = self._held
+        if type(held) is list:
+            self._count = len(held) // (len(self.columns) + 1)
+            self._held = flat.packed(held, len(self.columns) + 1, isPlain)
+
+    def cut(self, first, behind, left):
+        """Take rows out, unless that has been done.
+
+        Args:
+            first, behind (int): from which to before which, counted from 0.
+            left (int): how many rows are there afterwards.
+        """
+        if len(self) > left:
+            width = len(self.columns) + 1
+            cells = flat.unpacked(self._held, width) if left else []
+            # a new list: a request may be made of the old one
+            self._held = cells[:first * width] + cells[behind * width:]
+
+    def mendTimes(self, mend):
+        """Put `mend(time)` in the place of each row's time."""
+        if not self.isPacked:  # what is packed owes none
+            _mendTimes(self._held, len(self.columns) + 1, mend)
+
+
+def _mendTimes(cells, width, mend):
+    for place in range(0, len(cells), width):
+        cells[place] = mend(cells[place])
 
 
 class RowQueue(object):
@@ -63,16 +119,19 @@ class RowQueue(object):
         columns (tuple of str): without the time.
         cells (list): what `add` extends; blocks in front, for an instant.
         highWater (int): length of `cells` at which the tracker is told.
+        isPlain (bool): all rows that have ever come are plain ones (see
+            `flat.text`). Whoever adds another one says so first.
         tracker (Outbox or None): of the open client that sends the rows.
     """
 
-    __slots__ = ("columns", "cells", "highWater", "tracker", "_width",
-                 "_lanes", "_sealed", "_gate")
+    __slots__ = ("columns", "cells", "highWater", "isPlain", "tracker",
+                 "_width", "_lanes", "_sealed", "_gate")
 
     def __init__(self, columns):
         self.columns = columns
         self.cells = []
         self.highWater = sys.maxsize
+        self.isPlain = False
         self.tracker = None
         self._width = len(columns) + 1
         self._lanes = {}  # device to its blocks
@@ -104,22 +163,21 @@ class RowQueue(object):
     def table(self):
         """Return all rows, each ``[time, v1, ..]``."""
         found = [row for rows in self.blocks() for row in rows.table()]
-        flat = self.cells[len(self._front()):]
-        return found + Rows(None, self.columns, flat).table()
+        return found + flat.rows(self.cells[len(self._front()):], self._width)
 
     def last(self, count):
         """Return the rows that came last, at most `count`, as `table` does."""
         width = self._width
-        flat = self.cells[len(self._front()):]
-        found = [flat[-count * width:]] if flat else []
-        left = count - len(flat) // width
+        newest = self.cells[len(self._front()):]
+        found = [newest[-count * width:]] if newest else []
+        left = count - len(newest) // width
         for rows in sorted(self.blocks(), key=lambda rows: -rows.start):
             if left <= 0:
                 break
-            found.append(rows.cells[-left * width:])
+            found.append(rows.cells()[-left * width:])
             left -= len(rows)
         cells = [cell for piece in reversed(found) for cell in piece]
-        return Rows(None, self.columns, cells).table()
+        return flat.rows(cells, width)
 
     def added(self):
         """Return how many rows have ever come."""
@@ -185,12 +243,25 @@ class RowQueue(object):
         times in its life, and blocks are few.
         """
         lane = self._lanes.get(deviceId, ())
-        while (len(lane) > 1 and len(lane[-2].cells) <= len(lane[-1].cells)
-               and len(lane[-2].cells) + len(lane[-1].cells) <= _BLOCK_CELLS):
+        most = _BLOCK_CELLS // self._width
+        while (len(lane) > 1 and len(lane[-2]) <= len(lane[-1])
+               and len(lane[-2]) + len(lane[-1]) <= most):
             older, newer = lane[-2:]
             lane[-2:] = [Rows(deviceId, self.columns,
-                              older.cells + newer.cells, older.start,
+                              older.cells() + newer.cells(), older.start,
                               newer.number)]
+
+    def pack(self):
+        """Pack the blocks of each device but those of the newest rows."""
+        for lane in list(self._lanes.values()):
+            unpacked = 0
+            for rows in reversed(lane):
+                if rows.isPacked:
+                    break
+                unpacked += len(rows) * self._width
+                if unpacked > UNPACKED_CELLS:
+                    # read here, after the rows were added
+                    rows.pack(self.isPlain)
 
     def first(self, count, skipped, last, deviceId=None):
         """Return rows of one device, its oldest.
@@ -211,7 +282,7 @@ class RowQueue(object):
             for rows in lane:
                 if rows.number > last or not left:
                     break
-                if rows.cells:
+                if len(rows):
                     found.append((rows, min(left, len(rows))))
                     left -= found[-1][1]
             if found:
@@ -231,9 +302,9 @@ class RowQueue(object):
     def mendTimes(self, mend):
         """Put `mend(time)` in the place of each row's time."""
         self._takeFront()
-        for cells in [rows.cells for rows in self.blocks()] + [self.cells]:
-            for place in range(0, len(cells), self._width):
-                cells[place] = mend(cells[place])
+        for rows in self.blocks():
+            rows.mendTimes(mend)
+        _mendTimes(self.cells, self._width, mend)
 
     def clear(self):
         """Drop all rows."""

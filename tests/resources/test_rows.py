@@ -28,8 +28,8 @@ def taken(queue, count=10, skipped=(), last=10 ** 9, deviceId=None):
     found = [number for block, length in pieces
              for number in numbers(block.table(length))]
     for block, length in pieces:
-        del block.cells[:2 * length]
-        if not block.cells:
+        block.cut(0, length, len(block) - length)
+        if not len(block):
             queue.remove(block)
     return found
 
@@ -106,13 +106,60 @@ class RowQueueTest(unittest.TestCase):
         self.assertEqual((len(queue), queue.added()), (1, 4))
         self.assertEqual(numbers(queue.table()), [4])
 
+    def test_old_blocks_are_packed_and_are_the_same(self):
+        for isPlain in (True, False):
+            queue, model = rows.RowQueue(("v",)), []
+            queue.isPlain = isPlain
+            with mock.patch.object(rows, "_BLOCK_CELLS", 20), \
+                    mock.patch.object(rows, "UNPACKED_CELLS", 50):
+                for number in range(100):
+                    model.append([number * 1000, number / 2.0])
+                    queue.cells.extend(model[-1])
+                    queue.seal("x")
+                    queue.merge("x")
+                    queue.pack()
+                found = [block.isPacked for block in queue.blocks()]
+                self.assertEqual(found, sorted(found, reverse=True))
+                self.assertGreater(found.count(True), 5)
+                self.assertEqual(len(queue), 100)
+                self.assertEqual(queue.table(), model)
+                self.assertEqual(queue.last(60), model[-60:])
+                queue.mendTimes(lambda time: time)
+                self.assertEqual([block.isPacked for block in queue.blocks()],
+                                 found)
+                self.assertEqual(taken(queue, 7), [row[1] for row in model[:7]])
+                while len(queue):
+                    queue.pack()
+                    left = len(queue)
+                    self.assertEqual(taken(queue, 13), [
+                        row[1] for row in model[100 - left:][:13]])
+                self.assertEqual(queue.blocks(), [])
+
+    def test_a_cut_is_made_once(self):
+        queue = queueOf(1, 2, 3, 4)
+        queue.seal("x")
+        block, = queue.blocks()
+        for isPacked in (False, True):
+            if isPacked:
+                block.pack(False)
+                self.assertTrue(block.isPacked)
+            left = len(block) - 1
+            for _ in range(2):
+                block.cut(1, 2, left)
+            self.assertEqual(len(block), left)
+        self.assertEqual(numbers(block.table()), [1, 4])
+        block.pack(False)
+        block.cut(0, 2, 0)
+        self.assertEqual((len(block), block.table()), (0, []))
+
     @given(st.lists(st.one_of(st.sampled_from("xyz"), st.integers(1, 5)),
-                    max_size=30), st.integers(1, 4))
-    def test_nothing_is_lost_and_each_device_keeps_its_order(self, steps,
-                                                             block):
+                    max_size=30), st.integers(1, 4), st.integers(0, 12))
+    def test_nothing_is_lost_and_each_device_keeps_its_order(
+            self, steps, block, unpacked):
         queue, device, number = rows.RowQueue(("v",)), "x", 0
         model = dict((name, []) for name in "xyz")
-        with mock.patch.object(rows, "_BLOCK_CELLS", 2 * block):
+        with mock.patch.object(rows, "_BLOCK_CELLS", 2 * block), \
+                mock.patch.object(rows, "UNPACKED_CELLS", unpacked):
             for step in steps:
                 if isinstance(step, int):
                     add(queue, *range(number, number + step))
@@ -121,8 +168,10 @@ class RowQueueTest(unittest.TestCase):
                 else:
                     queue.seal(device)
                     queue.merge(device)
+                    queue.pack()
                     device = step
             queue.seal(device)
+            queue.pack()
             self.assertEqual((len(queue), queue.added()), (number, number))
             found = dict((name, []) for name in "xyz")
             while len(queue):

@@ -1,0 +1,70 @@
+"""Rows that lie flat in one list: time, v1, .., time of the next row, ..
+
+They become rows, text and, where many wait, a quarter of their size.
+"""
+from __future__ import absolute_import
+
+import array
+import json
+import marshal
+
+from iobeam.utils import compat
+
+EXACT = 2 ** 53
+"""Whole numbers below it are the same as a double."""
+
+_WHOLE = frozenset(compat.INTEGERS)
+
+
+def rows(cells, width, kind=list):
+    """Return the rows one by one, a list of lists (or of another kind).
+
+    Args:
+        cells (list): flat.
+        width (int): cells of a row.
+        kind (type): list or tuple.
+    """
+    if kind is tuple:
+        return list(zip(*[iter(cells)] * width))
+    return list(map(list, zip(*[iter(cells)] * width)))
+
+
+def text(cells, width, isPlain):
+    """Return the rows as JSON lists, joined by commas, without outer brackets.
+
+    Args:
+        cells (list), width (int): as for `rows`.
+        isPlain (bool): all values are finite floats, and all times ints of
+            less than `EXACT`. They are put into one pattern, in three quarters
+            of the time that an encoder takes.
+    """
+    if isPlain:
+        row = "[%d" + ",%r" * (width - 1) + "]"
+        return ",".join([row] * (len(cells) // width)) % tuple(cells)
+    return json.dumps(rows(cells, width), separators=(",", ":"),
+                      allow_nan=False)[1:-1]
+
+
+def packed(cells, width, isPlain):
+    """Return what `unpacked` makes the same cells of, smaller if possible.
+
+    Args:
+        cells (list), width (int), isPlain (bool): as for `text`.
+    """
+    if isPlain:
+        return array.array("d", cells)
+    if not _WHOLE.issuperset(map(type, cells[::width])):
+        return cells  # times that are still to be put right
+    return marshal.dumps(cells, 2)
+
+
+def unpacked(found, width):
+    """Return the cells of what `packed` has made, as a list."""
+    if isinstance(found, list):
+        return found
+    if isinstance(found, bytes):
+        return marshal.loads(found)
+    cells = found.tolist()
+    cells[::width] = list(map(int, cells[::width]))
+    return cells
+
