@@ -8,6 +8,7 @@ from iobeam.http import request
 from iobeam.resources import data
 from iobeam.utils import utils
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _TIMEFMT = data.TimeUnit.MICROSECONDS.value
 
 
@@ -155,8 +156,8 @@ def tableBytes(projectId, deviceId, columns, texts):
     """
     head = u'{{"project_id":{},"device_id":{},"sources":{{"fields":{},"data":['
     tail = u']},"timefmt":"%s"}' % _TIMEFMT
-    return (head.format(projectId, json.dumps(deviceId), json.dumps(
-        ["time"] + list(columns), separators=(",", ":"))).encode("utf-8")
+    return (head.format(projectId, _encode(deviceId), _encode(
+        ["time"] + list(columns))).encode("utf-8")
         + b",".join(text if isinstance(text, bytes) else text.encode("utf-8")
                     for text in texts) + tail.encode("utf-8"))
 

@@ -13,6 +13,7 @@ from iobeam.utils import compat
 EXACT = 2 ** 53
 """Whole numbers below it are the same as a double."""
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _WHOLE = frozenset(compat.INTEGERS)
 
 
@@ -41,8 +42,7 @@ def text(cells, width, isPlain):
     if isPlain:
         row = "[%d" + ",%r" * (width - 1) + "]"
         return ",".join([row] * (len(cells) // width)) % tuple(cells)
-    return json.dumps(rows(cells, width), separators=(",", ":"),
-                      allow_nan=False)[1:-1]
+    return _encode(rows(cells, width))[1:-1]
 
 
 def packed(cells, width, isPlain):
