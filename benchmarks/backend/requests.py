@@ -91,7 +91,7 @@ def measure(found, rounds, before):
         found: engines.
         before (str): folder of an earlier checkout.
     """
-    earlier = environments.make("backend-before", ["-e " + os.path.join(os.path.abspath(before), "server")], None)
+    earlier = environments.make("backend-before", ["-e {}[postgres]".format(os.path.join(os.path.abspath(before), "server"))], None)
     isReached = True
     for engine in found:
         with engine.database() as ours, engine.database() as theirs, \

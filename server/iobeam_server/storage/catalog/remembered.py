@@ -24,6 +24,8 @@ class Remembered:
         self.namespaces: dict[tuple[int, str], int] = {}
         self.fields: dict[tuple[int, str], tuple[int, Kind]] = {}
         self.series: dict[tuple[int, str, int], int] = {}
+        self.newest: dict[int, int] = {}
+        """Of a series' points that were written here, the greatest time: a hint, no more."""
         self._summed: dict[int, list[Range]] = {}
         self._stale: set[tuple[int, int]] = set()
         self._devices: set[tuple[int, str]] = set()
@@ -37,6 +39,7 @@ class Remembered:
         self.namespaces.clear()
         self.fields.clear()
         self.series.clear()
+        self.newest.clear()
         self._summed.clear()
         self._stale.clear()
         self._devices.clear()
@@ -73,6 +76,12 @@ class Remembered:
         if not found:
             return []
         return sorted({(series_id, hour) for hour in touched(times, found)} - self._stale)
+
+    def note_newest(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Remember of points, as (series, time) ascending, the newest of each series."""
+        for series_id, time in dict(keys).items():
+            if time > self.newest.get(series_id, time - 1):
+                self.newest[series_id] = time
 
     def note_stale(self, hours: Iterable[tuple[int, int]]) -> None:
         """Remember hours, as (series, start), that have been added to `stale_hours`."""

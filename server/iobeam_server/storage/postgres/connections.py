@@ -93,6 +93,18 @@ class Connections:
             yield connection
 
     @contextlib.contextmanager
+    def writing_points(self) -> Iterator[Connection]:
+        """The writer's connection; what the block begins, in its first message, is committed."""
+        with self._taken(self.writers, None) as connection:
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                with contextlib.suppress(psycopg.Error):  # never hide the first error
+                    connection.rollback()
+                raise
+
+    @contextlib.contextmanager
     def reading(self, pool: Pool) -> Iterator[Connection]:
         """A connection whose statement is cancelled when the work of this thread has to end."""
         deadline = deadlines.current.get()

@@ -125,7 +125,7 @@ class PostgresStorage(PointsInServer, Storage):
 
     def _write(self, batches: Sequence[Batch]) -> Sequence[Optional[ServerError]]:
         try:
-            with self._connections.writing(self._connections.writers) as connection:
+            with self._connections.writing_points() as connection:
                 return self._batches.write(connection, batches)
         except BaseException:
             self._batches.forget()

@@ -231,6 +231,7 @@ def test_statements_of_the_product_are_recorded_and_no_others(
     beside.execute("SELECT count(*) FROM points")
     first.write([cells("d", [1])])
     assert stored(first) == [(0, 1)]
+    first.write([cells("e", list(range(300)))])
     found = statements.statements
     assert any(one.startswith("INSERT INTO points") for one in found)
     assert any(one.startswith("COPY incoming") for one in found)
