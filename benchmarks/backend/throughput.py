@@ -25,7 +25,7 @@ def measure(found, folder, rounds, rows, rowsAtOnce):
     results = {}
     for number in range(rounds):
         for engine in found:
-            for how in (_bare, _http):
+            for how in _waysOf(engine):
                 results.setdefault((engine.name, how), []).append(
                     how(engine, rows, rowsAtOnce))
         if influx is not None:
@@ -41,6 +41,8 @@ def measure(found, folder, rounds, rows, rowsAtOnce):
     for engine in found:
         bare, http = results[engine.name, _bare], results[engine.name, _http]
         _show(engine.name + ", bare upsert loop", bare)
+        if _straight in _waysOf(engine):
+            _show(engine.name + ", bare COPY of new points", results[engine.name, _straight])
         ratios = [a["speed"] / b["speed"] for a, b in zip(http, bare)]
         ratio = statistics.median(ratios)
         isReached = isReached and ratio >= TARGET
@@ -62,10 +64,18 @@ def _figures(result, cpu):
     return {"speed": result["rows"] / result["wall"], "perCpu": result["rows"] / cpu}
 
 
-def _bare(engine, rows, _):
+def _waysOf(engine):
+    return (_bare, _straight, _http) if engine.name == "PostgreSQL" else (_bare, _http)
+
+
+def _straight(engine, rows, _):
+    return _bare(engine, rows, None, True)
+
+
+def _bare(engine, rows, _, isStraight=False):
     with engine.database() as url:
         engines.prepare(url)
-        with processes.Job("bare", {"url": url, "rows": rows}) as job:
+        with processes.Job("bare", {"url": url, "rows": rows, "straight": isStraight}) as job:
             before = engine.cpu()
             job.begin()
             result = job.result()
