@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from iobeam_server.errors import NotFound
 from iobeam_server.rules.points import Kind
@@ -77,9 +77,9 @@ class Remembered:
             return []
         return sorted({(series_id, hour) for hour in touched(times, found)} - self._stale)
 
-    def note_newest(self, keys: Iterable[tuple[int, int]]) -> None:
-        """Remember of points, as (series, time) ascending, the newest of each series."""
-        for series_id, time in dict(keys).items():
+    def note_newest(self, newest: Mapping[int, int]) -> None:
+        """Remember the last time that was written of some series."""
+        for series_id, time in newest.items():
             if time > self.newest.get(series_id, time - 1):
                 self.newest[series_id] = time
 

@@ -19,7 +19,7 @@ from iobeam_server import deadlines
 from iobeam_server.errors import ConfigError, ServerError, StorageDefect
 from iobeam_server.storage.base import Batch, Size
 from iobeam_server.storage.catalog.sumsql import Statement
-from iobeam_server.storage.postgres import citus, schema, timescale, upkeep
+from iobeam_server.storage.postgres import citus, incoming, schema, timescale, upkeep
 from iobeam_server.storage.postgres.connections import (
     CONNECT_TIMEOUT_S,
     Connections,
@@ -30,7 +30,7 @@ from iobeam_server.storage.postgres.connections import (
 )
 from iobeam_server.storage.postgres.read import PointsInServer
 from iobeam_server.storage.postgres.sql import CATALOG_LOCK, Connection, PostgresSql
-from iobeam_server.storage.postgres.write import INCOMING, BatchWriter
+from iobeam_server.storage.postgres.write import BatchWriter
 from iobeam_server.storage.store import Storage
 from iobeam_server.storage.upkeep import Contents, broken, empty
 
@@ -268,4 +268,4 @@ def _prepare_writer(connection: Connection) -> None:
     if setting == "off":  # what has been answered 200 survives a power cut
         connection.execute("SET synchronous_commit = on")
     citus.prepare_writer(connection)
-    connection.execute(INCOMING)
+    connection.execute(incoming.TABLE)

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Optional
-
-import psycopg
+from collections.abc import Iterable, Sequence
+from typing import Optional
 
 from iobeam_server.errors import ServerError, UnknownDevice
-from iobeam_server.rules.points import Column, Kind, Value, settle
+from iobeam_server.rules.points import Column, Kind, settle
 from iobeam_server.storage.base import Batch
 from iobeam_server.storage.catalog import devices
 from iobeam_server.storage.catalog.remembered import Remembered
+from iobeam_server.storage.postgres.incoming import Incoming
 from iobeam_server.storage.postgres.sql import CATALOG_LOCK, Connection, PostgresSql
 from iobeam_server.storage.postgres.timescale import Chunks
-
-# made once per connection: a table made per transaction would bloat the system catalogs
-INCOMING = (
-    "CREATE TEMPORARY TABLE incoming (series_id bigint, time bigint, int_value bigint,"
-    " real_value double precision, text_value text) ON COMMIT DELETE ROWS"
-)
-_COLUMNS = "series_id, time, int_value, real_value, text_value"
-_COPY = "COPY {} FROM STDIN (FORMAT BINARY)"
-_TYPES = ("int8", "int8", "int8", "float8", "text")
-_UPSERT = (
-    f"INSERT INTO points ({_COLUMNS}) SELECT * FROM {{}}"
-    " ON CONFLICT (series_id, time) DO UPDATE SET int_value = excluded.int_value,"
-    " real_value = excluded.real_value, text_value = excluded.text_value"
-)
-_COPIED = _UPSERT.format("incoming ORDER BY series_id, time")
-_GIVEN = _UPSERT.format(
-    "unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::float8[], %s::text[])"
-)
-FEW = 200
-"""Points that go in as parameters: up to here that costs less than `COPY`, and no empty table
-has to be made ready for the next transaction."""
 
 _EXPIRE = (
     "INSERT INTO stale_hours (series_id, start) SELECT * FROM unnest(%s::bigint[], %s::bigint[])"
@@ -44,8 +22,7 @@ _EXPIRE = (
 
 _ADD_KEYS = "INSERT INTO series_keys SELECT * FROM unnest(%s::bigint[]) ON CONFLICT DO NOTHING"
 
-_Key = tuple[int, int]  # series, time
-_Points = dict[_Key, tuple[Value, Kind]]
+_Hour = tuple[int, int]  # series, start
 
 
 class BatchWriter:
@@ -63,7 +40,7 @@ class BatchWriter:
         self._is_spread = False
         self._chunks: Optional[Chunks] = None
         self._has_savepoint = False
-        self._stale: list[_Key] = []  # hours whose summaries are not as the points from now on
+        self._stale: list[_Hour] = []  # hours whose summaries are not as the points from now on
 
     def forget(self) -> None:
         """Drop everything remembered."""
@@ -80,7 +57,7 @@ class BatchWriter:
         """
         self._begin(connection)
         results: list[Optional[ServerError]] = []
-        points: _Points = {}
+        points = Incoming()
         self._stale = []
         for batch in batches:
             try:
@@ -121,27 +98,13 @@ class BatchWriter:
             self._chunks = Chunks.found(sql)
             self._catalog = catalog
 
-    def _upsert(self, connection: Connection, points: _Points) -> None:
-        with connection.cursor() as cursor:
-            if self._stale:  # in one order in all processes, as the points
-                hours = sorted({*self._stale})
-                cursor.execute(_EXPIRE, ([one for one, _ in hours], [start for _, start in hours]))
-                self._known.note_stale(hours)
-            keys = sorted(points)
-            # not where Citus spreads them: there a SELECT of values is ten times dearer
-            if len(keys) <= FEW and not self._is_spread:
-                cursor.execute(_GIVEN, [[*each] for each in zip(*_rows(keys, points))])
-            elif not self._are_new(points) or not _copy_new(cursor, keys, points):
-                _copy(cursor, "incoming", keys, points)
-                cursor.execute(_COPIED)
-            self._known.note_newest(keys)
-
-    def _are_new(self, points: _Points) -> bool:
-        """Say whether all are likely newer than whatever their series have."""
-        newest = self._known.newest
-        return not self._is_spread and all(
-            series_id in newest and time > newest[series_id] for series_id, time in points
-        )
+    def _upsert(self, connection: Connection, points: Incoming) -> None:
+        if self._stale:  # in one order in all processes, as the points
+            hours = sorted({*self._stale})
+            connection.execute(_EXPIRE, ([one for one, _ in hours], [start for _, start in hours]))
+            self._known.note_stale(hours)
+        points.write(connection, self._known.newest, self._is_spread)
+        self._known.note_newest(points.newest)
 
     def _savepoint(self, connection: Connection) -> None:
         """Begin the batch's savepoint, once; a batch that makes nothing new needs none."""
@@ -149,14 +112,14 @@ class BatchWriter:
             connection.execute("SAVEPOINT batch")
             self._has_savepoint = True
 
-    def _settle(self, connection: Connection, batch: Batch) -> _Points:
-        """Return the points of a batch under the keys of their series."""
+    def _settle(self, connection: Connection, batch: Batch) -> Incoming:
+        """Return the points of a batch by their series."""
         sql = PostgresSql(connection)
         namespace_id = self._known.namespace(sql, batch.project_id, batch.namespace)
         if batch.must_exist:
             for part in batch.parts:
                 self._need_device(sql, batch.project_id, part.device_id or "", batch.register)
-        points: _Points = {}
+        points = Incoming()
         for part in batch.parts:
             fields = self._settle_fields(connection, namespace_id, part.columns)
             ids = self._series_ids(
@@ -166,8 +129,7 @@ class BatchWriter:
                 field_id, kind = fields[column.name]
                 series_id = ids[field_id]
                 self._stale += self._known.expired(sql, series_id, column.times)
-                for moment, value in zip(column.times, column.values):
-                    points[series_id, moment] = (value, kind)
+                points.add(series_id, column.times, column.values, kind)
         return points
 
     def _need_device(
@@ -253,38 +215,3 @@ class BatchWriter:
             )
             for field_id, series_id in rows:
                 self._known.series[namespace_id, device_id, field_id] = series_id
-
-
-def _rows(keys: Sequence[_Key], points: _Points) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of the table."""
-    for key in keys:
-        value, kind = points[key]
-        if kind is Kind.TEXT:
-            yield (*key, None, None, value)
-        elif type(value) is float:
-            yield (*key, None, value, None)
-        else:
-            yield (*key, int(value), None, None)
-
-
-def _copy(
-    cursor: psycopg.Cursor[tuple[Any, ...]], table: str, keys: Sequence[_Key], points: _Points
-) -> None:
-    with cursor.copy(_COPY.format(table)) as copy:
-        copy.set_types(_TYPES)
-        for row in _rows(keys, points):
-            copy.write_row(row)
-
-
-def _copy_new(
-    cursor: psycopg.Cursor[tuple[Any, ...]], keys: Sequence[_Key], points: _Points
-) -> bool:
-    """Write points that are likely new, in two thirds of the time; False where one is not."""
-    cursor.execute("SAVEPOINT new_points")
-    try:
-        _copy(cursor, f"points ({_COLUMNS})", keys, points)
-    except psycopg.errors.UniqueViolation:
-        cursor.execute("ROLLBACK TO SAVEPOINT new_points")
-        return False
-    cursor.execute("RELEASE SAVEPOINT new_points")
-    return True

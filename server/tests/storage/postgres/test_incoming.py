@@ -16,7 +16,7 @@ from storage.statements import Recorder
 if missing() is not None:
     pytest.skip(missing(), allow_module_level=True)
 
-from iobeam_server.storage.postgres import write
+from iobeam_server.storage.postgres import incoming
 from iobeam_server.storage.postgres.store import PostgresStorage
 
 STRAIGHT = "COPY points "
@@ -43,23 +43,23 @@ def rows(first: int, count: int, value: Any = 0.5) -> list[list[Any]]:
 def test_the_way_depends_on_how_many_and_how_new(
     first: PostgresStorage, statements: Recorder
 ) -> None:
-    many = write.FEW + 1
+    many = incoming.FEW + 1
     assert ways(statements, first, rows(0, many)) == "b"  # nothing is known of the series
     assert ways(statements, first, rows(many, many)) == "s"
-    assert ways(statements, first, rows(2 * many, write.FEW)) == "g"
+    assert ways(statements, first, rows(2 * many, incoming.FEW)) == "g"
     assert ways(statements, first, rows(3 * many, many)) == "s"
     assert ways(statements, first, rows(4 * many - 1, many)) == "b"  # one is there
     assert ways(statements, first, rows(0, many, 1.5)) == "b"
     assert ways(statements, first, rows(5 * many, many), device="new") == "b"
     times = [time for time, _ in stored(first, device="d")]
-    assert times == [*range(2 * many + write.FEW), *range(3 * many, 5 * many - 1)]
+    assert times == [*range(2 * many + incoming.FEW), *range(3 * many, 5 * many - 1)]
     assert set(values(first, device="d", end=many - 1)) == {1.5}
 
 
 def test_what_another_process_wrote_meanwhile_is_overwritten_and_not_lost(
     first: PostgresStorage, second: PostgresStorage, statements: Recorder
 ) -> None:
-    many = write.FEW + 1
+    many = incoming.FEW + 1
     first.write([batch(rows(0, many))])
     second.write([batch(rows(many + 7, 1, 7.5)), batch([[0, "t"]], ("b",))])
     assert ways(statements, first, rows(many, many)) == "sb"
@@ -70,7 +70,7 @@ def test_what_another_process_wrote_meanwhile_is_overwritten_and_not_lost(
 def test_a_refused_batch_takes_none_of_its_neighbours_along(
     first: PostgresStorage, statements: Recorder
 ) -> None:
-    many = write.FEW + 1
+    many = incoming.FEW + 1
     first.write([batch(rows(0, many))])
     statements.statements.clear()
     refused, taken = first.write([batch([[1, 1.5]], ("a",), device="x", must_exist=True),
@@ -83,7 +83,7 @@ def test_a_refused_batch_takes_none_of_its_neighbours_along(
 
 @pytest.mark.parametrize("value", [7, True, "\ttext\\N\n", -0.0, 5e-324, 2**63 - 1, None])
 def test_values_are_the_same_by_every_way(first: PostgresStorage, value: Any) -> None:
-    many = write.FEW + 1
+    many = incoming.FEW + 1
     if value is None:  # a mixture
         mixed: list[list[Any]] = [[at, at if at % 2 else at / 4] for at in range(3 * many)]
     else:
@@ -120,7 +120,7 @@ COUNT = iter(range(10**9))
 def two_writers(
     first: PostgresStorage, second: PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> list[PostgresStorage]:
-    monkeypatch.setattr(write, "FEW", 2)
+    monkeypatch.setattr(incoming, "FEW", 2)
     return [first, second]
 
 
