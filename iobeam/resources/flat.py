@@ -55,7 +55,10 @@ def packed(cells, width, isPlain):
         return array.array("d", cells)
     if not _WHOLE.issuperset(map(type, cells[::width])):
         return cells  # times that are still to be put right
-    return marshal.dumps(cells, 2)
+    try:
+        return marshal.dumps(cells, 2)
+    except ValueError:
+        return cells  # nothing that `add` lets through: better large than lost
 
 
 def unpacked(found, width):
@@ -67,4 +70,3 @@ def unpacked(found, width):
     cells = found.tolist()
     cells[::width] = list(map(int, cells[::width]))
     return cells
-

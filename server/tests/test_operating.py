@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from live import running
 from storage.samples import batch, everything
+from storage.standins import distributed
 from test_cli import WAIT_S, run, serve_once
 
 from iobeam_server import files, storage
@@ -163,6 +164,14 @@ def test_serve_says_which_file_and_whether_it_is_new(tmp_path: Path) -> None:
     url = "sqlite:///sub.db"
     assert f"Database: sqlite:///{tmp_path}/sub.db (new)\n" in serve_once(url, tmp_path)
     assert f"Database: sqlite:///{tmp_path}/sub.db\n" in serve_once(url, tmp_path)
+
+
+def test_serve_says_how_the_points_lie(postgres: Any, tmp_path: Path) -> None:
+    with postgres.schema() as url:
+        assert ", points: plain table\n" in serve_once(url, tmp_path)
+    with postgres.schema() as url:
+        distributed(url)
+        assert re.search(r", points: 8 shards on (\d+ workers?|the coord)", serve_once(url, tmp_path))
 
 
 def test_a_command_that_makes_a_database_says_so(

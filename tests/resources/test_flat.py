@@ -63,3 +63,7 @@ class FlatTest(unittest.TestCase):
         cells = [1, 0.5, now, 0.5]
         self.assertIsNot(type(now), int)
         self.assertIs(flat.packed(cells, 2, False), cells)
+
+    def test_what_cannot_be_packed_is_left_as_it_is(self):
+        cells = [1, unittest.TestCase]
+        self.assertIs(flat.packed(cells, 2, False), cells)

@@ -37,9 +37,8 @@ def show(backend: Started, database: str, is_new: bool) -> None:
     here = backend.url
     devices = address_for_devices(backend.config.host, here, backend.names)
     click.echo(f"iobeam-server {__version__} listens on {here}")
-    click.echo(f"Database: {_where(backend, database, is_new)}")
-    if backend.layout is not None:
-        click.echo(f"Points: {backend.layout}")
+    layout = "" if backend.layout is None else f", points: {backend.layout}"
+    click.echo(f"Database: {_where(backend, database, is_new)}{layout}")
     click.echo(f"Its page: open {here}/ in a browser, sign in with a project token")
     if not backend.config.is_local:
         click.echo(f"From other machines: {devices}/")

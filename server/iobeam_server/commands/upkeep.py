@@ -128,7 +128,7 @@ def distribute(shards: int, database: str) -> None:
 
     Give the URL of the coordinator. Needs the extension Citus in the PostgreSQL database.
     Projects, devices, users and series stay with the coordinator. Imports wait meanwhile,
-    some seconds for each million points. May be repeated, and does nothing then.
+    some seconds for each million points. May be repeated: then it adds what is missing.
     """
     with opened(database) as store:
         is_new = store.distribute(shards)

@@ -45,6 +45,12 @@ def install_citus(connection: Any) -> None:
         connection.execute(statement)
 
 
+def is_real(connection: Any) -> bool:
+    """Say whether a database has Citus itself: then nothing stands in for it."""
+    found = connection.execute("SELECT to_regclass('pg_catalog.pg_dist_partition')").fetchone()
+    return bool(found[0] is not None)
+
+
 def distributed(url: str) -> None:
     """Make an empty database whose points are spread, as far as the stand-ins go."""
     import psycopg
@@ -52,6 +58,7 @@ def distributed(url: str) -> None:
     from iobeam_server.storage.postgres.store import PostgresStorage
 
     with psycopg.connect(url, autocommit=True) as connection:
-        install_citus(connection)
+        if not is_real(connection):
+            install_citus(connection)
     with contextlib.closing(PostgresStorage(url, connections=3)) as store:
         assert store.distribute(8)

@@ -13,7 +13,6 @@ from typing import Optional
 import psycopg
 
 from iobeam_server.errors import ConfigError, Unprocessable
-from iobeam_server.rules.points import INT64_MIN
 from iobeam_server.rules.times import to_iso
 from iobeam_server.storage.base import Batch
 from iobeam_server.storage.catalog import summaries
@@ -129,8 +128,7 @@ def drop_chunk(sql: PostgresSql, before_us: int) -> Optional[int]:
         return None
     # before the first chunk's end there is no other one
     points = sql.one("SELECT count(*) FROM points WHERE time < ?", end)[0]
-    for (series_id,) in sql.many("SELECT DISTINCT series_id FROM summed"):
-        summaries.expire(sql, series_id, INT64_MIN, end - 1)
+    summaries.expire_all(sql, end - 1)
     sql.execute(f"SELECT {_schema(sql)}.drop_chunks('points', older_than => ?::bigint)", end)
     return int(points)
 

@@ -84,7 +84,8 @@ class BatchWriter:
         self._has_savepoint = False
         # one message, three statements: the last has a snapshot taken under the lock
         cursor = connection.execute(
-            f"BEGIN;SELECT pg_advisory_xact_lock_shared({CATALOG_LOCK});"
+            "BEGIN ISOLATION LEVEL READ COMMITTED;"
+            f"SELECT pg_advisory_xact_lock_shared({CATALOG_LOCK});"
             "SELECT catalog FROM iobeam_schema",
             prepare=False,
         )

@@ -143,3 +143,23 @@ def test_two_that_write_the_same_new_points_at_once_both_succeed(
     assert results == [None] * 118
     assert len(stored(two_writers[0])) == 5 + 59 * 50
     assert list(two_writers[0].problems()) == []
+
+
+def test_it_reads_what_others_have_committed_whatever_the_database_is_set_to(
+    url: str, first: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = []
+    write = incoming.Incoming.write
+
+    def look(self: Any, connection: Any, *args: Any) -> None:
+        levels.append(connection.execute("SHOW transaction_isolation").fetchone())
+        write(self, connection, *args)
+
+    monkeypatch.setattr(incoming.Incoming, "write", look)
+    strict = url.replace("options=", "options=-cdefault_transaction_isolation%3Dserializable%20", 1)
+    store = PostgresStorage(strict, connections=3)
+    try:
+        assert store.write([batch(rows(0, 2))]) == [None]
+    finally:
+        store.close()
+    assert levels == [("read committed",)]

@@ -243,10 +243,13 @@ def test_summaries_of_a_dropped_chunk_are_gone(
 
     assert count() == 12
     assert extension.execute("SELECT count(*) FROM summaries").fetchone() != (0,)
+    end = 2 * HOUR + HOUR // 2  # amid an hour
     with transaction(url) as sql:
-        divided(sql, [(0, 3 * HOUR), (3 * HOUR, 6 * HOUR)])
-    assert first.drop_chunk(4 * HOUR) == 6
-    assert count() == 6
+        divided(sql, [(0, end), (end, 6 * HOUR)])
+    assert first.drop_chunk(4 * HOUR) == 5
+    assert extension.execute("SELECT start FROM stale_hours").fetchall() == [(2 * HOUR,)]
+    assert list(first.problems()) == []
+    assert count() == 7
     assert list(first.problems()) == []
 
 
