@@ -171,7 +171,8 @@ def test_serve_says_how_the_points_lie(postgres: Any, tmp_path: Path) -> None:
         assert ", points: plain table\n" in serve_once(url, tmp_path)
     with postgres.schema() as url:
         distributed(url)
-        assert re.search(r", points: 8 shards on (\d+ workers?|the coord)", serve_once(url, tmp_path))
+        printed = serve_once(url, tmp_path)
+        assert re.search(r", points: 8 shards on (\d+ workers?|the coord)", printed)
 
 
 def test_a_command_that_makes_a_database_says_so(
