@@ -68,7 +68,7 @@ def cover(
     hours: list[Range] = []
     points: list[Range] = []
     at = wanted[0]
-    for start, end in fresh(wanted, summed, sorted(stale)):
+    for start, end in fresh(wanted, summed, stale):
         _add(points, at, start)
         at = end
         first, last = ceil(start, DAY), floor(end, DAY)
@@ -116,9 +116,9 @@ def touched(times: Sequence[int], summed: Sequence[Range]) -> set[int]:
     return {hour for hour in hours if any(start <= hour < end for start, end in summed)}
 
 
-def fresh(wanted: Range, summed: Sequence[Range], stale: Sequence[int]) -> Iterator[Range]:
+def fresh(wanted: Range, summed: Sequence[Range], stale: Iterable[int]) -> Iterator[Range]:
     """Yield the ranges of whole hours whose summaries are as their points."""
-    lost = [(hour, hour + HOUR) for hour in stale]
+    lost = [(hour, hour + HOUR) for hour in sorted(stale)]
     for start, end in summed:
         start, end = max(start, ceil(wanted[0], HOUR)), min(end, floor(wanted[1], HOUR))
         if start < end:

@@ -149,6 +149,27 @@ def test_deleted_points(store: Storage) -> None:
     assert list(store.problems()) == []
 
 
+def test_an_hour_that_was_late_and_is_deleted_takes_points_again(store: Storage) -> None:
+    store.write([batch(every_10_minutes())])
+    sums(store, HOUR)
+    hour = START + 5 * HOUR
+    store.write([batch([[hour + 7, 1]])])  # the mark is made, and remembered
+    delete_points(store, series_of(store), Span(hour - 1, hour + HOUR))
+    store.write([batch([[hour + 9, 2]])])
+    assert list(store.problems()) == []
+    assert (hour, 1, 2) in sums(store, HOUR)
+
+
+def test_marks_are_found_in_whatever_order_they_lie(store: Storage, execute: Execute) -> None:
+    """As PostgreSQL does from a small table whose statistics it has."""
+    store.write([batch(every_10_minutes())])
+    sums(store, HOUR)
+    for number in (7, 2, 5):
+        store.write([batch([[START + number * HOUR + 1, 1]])])
+    execute("ANALYZE")
+    assert list(store.problems()) == []
+
+
 @pytest.mark.parametrize("hours", [0.5, 24, 30, 47.9, 48, 72])
 def test_what_is_pruned_leaves_no_summaries(
     store: Storage, execute: Execute, hours: float

@@ -130,7 +130,8 @@ def expire(sql: Sql, series_id: int, first: int, last: int) -> None:
     """Note that all points between two times, inclusive, are being deleted.
 
     What is wholly between them has no points any more, as an hour without a summary says; the
-    hours at both ends are stale, and with them their days.
+    hours at both ends are stale, and with them their days. Marks of others stay: whoever writes
+    there beside this has seen them, and makes none twice.
     """
     ranges = summed(sql, series_id)
     if not ranges:
@@ -144,12 +145,6 @@ def expire(sql: Sql, series_id: int, first: int, last: int) -> None:
             rules.ceil(first, width),
             last - width + 1,
         )
-    sql.execute(
-        "DELETE FROM stale_hours WHERE series_id = ? AND start >= ? AND start <= ?",
-        series_id,
-        rules.ceil(first, HOUR),
-        last - HOUR + 1,
-    )
     for hour in {rules.floor(first, HOUR), rules.floor(last, HOUR)}:
         if any(since <= hour < until for since, until in ranges):
             sql.execute(
@@ -163,7 +158,6 @@ def expire_all(sql: Sql, last: int) -> None:
     """Note the same of all series, and of all points up to a time: in few statements."""
     for width in (HOUR, DAY):
         sql.execute("DELETE FROM summaries WHERE width = ? AND start <= ?", width, last - width + 1)
-    sql.execute("DELETE FROM stale_hours WHERE start <= ?", last - HOUR + 1)
     hour = rules.floor(last, HOUR)
     sql.execute(
         "INSERT INTO stale_hours (series_id, start) SELECT series_id, CAST(? AS bigint)"
