@@ -6,7 +6,7 @@ from __future__ import absolute_import
 
 from iobeam.endpoints import imports
 from iobeam.resources import flat
-from iobeam.spool.chunk import Chunk, dumps
+from iobeam.spool.chunk import Chunk
 
 
 class Commit(object):
@@ -96,4 +96,5 @@ class Decision(object):
             table = last.table()
             del table[start:start + gone]
             self.left = Chunk(last.projectId, last.deviceId, last.columns,
-                              len(table), dumps(table), last.id, last.seq)
+                              len(table), flat.joined(table),
+                              last.id, last.seq)

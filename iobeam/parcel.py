@@ -85,15 +85,18 @@ class _Joined(object):
     def asDict(self):
         parcel = self._parcel
         return imports.tableBody(parcel.projectId, parcel.deviceId,
-                                 parcel.columns, parcel.table())
+                                 parcel.columns, self._table())
 
     def asBytes(self, encode):
-        return self._of(self._texts)
-
-    def _of(self, texts):
         parcel = self._parcel
         return imports.tableBytes(parcel.projectId, parcel.deviceId,
-                                  parcel.columns, texts)
+                                  parcel.columns, self._json(encode))
+
+    def _table(self):
+        return self._parcel.table()
+
+    def _json(self, encode):
+        return self._texts
 
 
 class _Flat(_Joined):
@@ -107,17 +110,14 @@ class _Flat(_Joined):
         self._width = len(parcel.columns) + 1
         self._cells = [rows.cells(count) for rows, count in parcel.pieces]
 
-    def asDict(self):
-        parcel = self._parcel
-        return imports.tableBody(
-            parcel.projectId, parcel.deviceId, parcel.columns,
-            [row for cells in self._cells
-             for row in flat.rows(cells, self._width)])
+    def _table(self):
+        return [row for cells in self._cells
+                for row in flat.rows(cells, self._width)]
 
-    def asBytes(self, encode):
-        return self._of([self._json(cells, encode) for cells in self._cells])
+    def _json(self, encode):
+        return [self._text(cells, encode) for cells in self._cells]
 
-    def _json(self, cells, encode):
+    def _text(self, cells, encode):
         if encode is not None:
             try:
                 return encode(flat.rows(cells, self._width, tuple))[1:-1]

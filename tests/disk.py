@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 from iobeam import iobeam
+from iobeam.resources import flat
 from iobeam.spool import buffer as spool
 from iobeam.spool import spoolfile
 from tests import loopback
@@ -84,9 +85,15 @@ def numbers(rows):
     return [row.time // 1000 for row in rows]
 
 
+def chunkOf(projectId, deviceId, columns, table):
+    """A chunk of rows, each ``[time, v1, ..]``."""
+    return spoolfile.Chunk(projectId, deviceId, columns, len(table),
+                           flat.joined(table))
+
+
 def chunk(*numbers, **more):
     """A chunk of rows as `fill` makes them."""
-    return spoolfile.Chunk.ofTable(
+    return chunkOf(
         more.get("projectId", 1), more.get("deviceId", DEVICE),
         more.get("columns", ("v",)),
         [[number * 1000] + [number] * len(more.get("columns", ("v",)))

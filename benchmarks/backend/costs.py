@@ -48,14 +48,8 @@ def _one(engine, clients):
         with processes.backend(url, "--auto-register") as (child, port):
             job = {"kind": "iobeam", "port": port, "clients": clients, "rows": 1, "token": token,
                    "requests": max(25, 1600 // clients), "fresh": True}
-            with processes.Job("load", job) as clientsJob:
-                before = processes.cpuOf(child.pid), engine.cpu()
-                clientsJob.begin()
-                result = clientsJob.result()
-                backend = processes.cpuOf(child.pid) - before[0]
-                database = engine.cpu() - before[1]
-            if result["errors"]:
-                raise RuntimeError("requests failed: {}".format(result["errors"][0]))
+            result, backend, database = processes.load(
+                job, lambda: processes.cpuOf(child.pid), engine.cpu)
             counted = _counters(port, token)
     commits = counted["iobeam_commit_seconds_count"]
     return {"clients": clients, "requests": result["rows"], "commits": commits,
@@ -98,9 +92,7 @@ def _bytesPerPoint(engine):
         with processes.backend(url) as (_, port):
             job = {"kind": "iobeam", "port": port, "clients": engines.CLIENTS, "token": token,
                    "rows": 1000, "requests": DISK_ROWS // 1000 // engines.CLIENTS}
-            with processes.Job("load", job) as clients:
-                clients.begin()
-                result = clients.result()
+            result, = processes.load(job)
         with contextlib.closing(open_storage(url, Config())) as store:
             store.compact(False)
             return (store.size().total - before) / (result["rows"] * len(load.FIELDS))

@@ -145,3 +145,20 @@ class Job:
 
     def result(self):
         return json.loads(self._child.stdout.readline())
+
+
+def load(job, *cpus):
+    """Have clients send what `load.py` says; return its result, and what each of `cpus` grew by.
+
+    Args:
+        job (dict): see load.py.
+        cpus (callable): CPU seconds until now.
+    """
+    with Job("load", job) as clients:
+        before = [cpu() for cpu in cpus]
+        clients.begin()
+        result = clients.result()
+        spent = [cpu() - at for cpu, at in zip(cpus, before)]
+    if result["errors"]:
+        raise RuntimeError("requests failed: {}".format(result["errors"][0]))
+    return [result] + spent

@@ -87,7 +87,8 @@ def _http(engine, rows, rowsAtOnce):
         token = engines.prepare(url)
         with processes.backend(url) as (child, port):
             job = _job("iobeam", port, rows, rowsAtOnce, token=token)
-            return _run(job, lambda: engine.cpu() + processes.cpuOf(child.pid))
+            return _figures(*processes.load(
+                job, lambda: engine.cpu() + processes.cpuOf(child.pid)))
 
 
 def _influx(binary, folder, rows, rowsAtOnce):
@@ -96,20 +97,9 @@ def _influx(binary, folder, rows, rowsAtOnce):
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
                 "http://127.0.0.1:{}/query".format(port), b"q=CREATE+DATABASE+bench").close()
             job = _job("influx", port, rows, rowsAtOnce)
-            return _run(job, lambda: processes.cpuOf(child.pid))
+            return _figures(*processes.load(job, lambda: processes.cpuOf(child.pid)))
 
 
 def _job(kind, port, rows, rowsAtOnce, **more):
     return dict(more, kind=kind, port=port, clients=engines.CLIENTS, rows=rowsAtOnce,
                 requests=max(1, rows // rowsAtOnce // engines.CLIENTS))
-
-
-def _run(job, cpu):
-    with processes.Job("load", job) as clients:
-        before = cpu()
-        clients.begin()
-        result = clients.result()
-        spent = cpu() - before
-    if result["errors"]:
-        raise RuntimeError("requests failed: {}".format(result["errors"][0]))
-    return _figures(result, spent)

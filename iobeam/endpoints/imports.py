@@ -1,14 +1,11 @@
 """``/v1/imports``: sending points."""
 from __future__ import absolute_import
 
-import json
-
 from iobeam.endpoints import service
 from iobeam.http import request
 from iobeam.resources import data
 from iobeam.utils import utils
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 _TIMEFMT = data.TimeUnit.MICROSECONDS.value
 
 
@@ -156,7 +153,7 @@ def tableBytes(projectId, deviceId, columns, texts):
     """
     head = u'{{"project_id":{},"device_id":{},"sources":{{"fields":{},"data":['
     tail = u']},"timefmt":"%s"}' % _TIMEFMT
-    return (head.format(projectId, _encode(deviceId), _encode(
+    return (head.format(projectId, utils.toJson(deviceId), utils.toJson(
         ["time"] + list(columns))).encode("utf-8")
         + b",".join(text if isinstance(text, bytes) else text.encode("utf-8")
                     for text in texts) + tail.encode("utf-8"))

@@ -5,7 +5,6 @@ below it are those of `iobeam.http.sockets`.
 """
 from __future__ import absolute_import
 
-import json
 import os
 import random
 import re
@@ -18,7 +17,7 @@ from requests.packages.urllib3 import exceptions as urllib3errors
 from iobeam import errors
 from iobeam.http import address, failures, replaced, retry, sessions, sockets
 from iobeam.http import call as calls
-from iobeam.utils import compat
+from iobeam.utils import compat, utils
 
 orjson = None
 if not compat.PY2:
@@ -31,9 +30,6 @@ if not compat.PY2:
             if _finding.find_spec(_name) is not None:  # novm
                 __import__(_name)
         import orjson  # novm
-
-# json.dumps would make one for each request.
-_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 _USER_AGENT = "iobeam python"
 _COMPRESSED_FROM = 1024  # bytes; below, gzip saves less than a packet
@@ -408,7 +404,7 @@ def _serialise(payload):
             return orjson.dumps(payload)
         except TypeError:
             pass  # what only the standard library takes, such as subclasses
-    return _encoder.encode(payload).encode("utf-8")
+    return utils.toJson(payload).encode("utf-8")
 
 
 def _gzip(body):

@@ -5,15 +5,13 @@ They become rows, text and, where many wait, a quarter of their size.
 from __future__ import absolute_import
 
 import array
-import json
 import marshal
 
-from iobeam.utils import compat
+from iobeam.utils import compat, utils
 
 EXACT = 2 ** 53
 """Whole numbers below it are the same as a double."""
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _WHOLE = frozenset(compat.INTEGERS)
 
 
@@ -42,7 +40,12 @@ def text(cells, width, isPlain):
     if isPlain:
         row = "[%d" + ",%r" * (width - 1) + "]"
         return ",".join([row] * (len(cells) // width)) % tuple(cells)
-    return _encode(rows(cells, width))[1:-1]
+    return joined(rows(cells, width))
+
+
+def joined(table):
+    """Return rows, each ``[time, v1, ..]``, in the form of `text`."""
+    return utils.toJson(table)[1:-1]
 
 
 def packed(cells, width, isPlain):

@@ -33,11 +33,6 @@ class Chunk(object):
         self.rows = rows
         self.body = body
 
-    @staticmethod
-    def ofTable(projectId, deviceId, columns, table):
-        """Make a chunk of rows, each ``[time, v1, ..]``."""
-        return Chunk(projectId, deviceId, columns, len(table), dumps(table))
-
     def table(self):
         """Return the rows, each ``[time, v1, ..]``."""
         return json.loads("[" + self.body + "]")
@@ -53,8 +48,3 @@ def _newId():
     octets[6] = octets[6] & 0x0f | 0x40
     octets[8] = octets[8] & 0x3f | 0x80
     return binascii.hexlify(octets).decode("ascii")
-
-
-def dumps(table):
-    """Return rows as JSON lists joined by commas, without outer brackets."""
-    return json.dumps(table, separators=(",", ":"), allow_nan=False)[1:-1]

@@ -21,6 +21,9 @@ IS_PY3 = not compat.PY2
 # a device that sends once a day never meets an expired one.
 EXPIRY_FUDGE = 24 * 60 * 60 * 1000
 
+toJson = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""What goes over the wire; one for all, json.dumps would make its own each time."""
+
 _MAX_SHOWN_BITS = 1024  # an int of about 300 digits; its repr costs n**2
 _MAX_DEVICE_ID = 256  # characters; longer ones make URLs that servers refuse
 _DEVICE_ID = re.compile(r"[a-zA-Z0-9_:-]+\Z")  # \Z: $ lets "\n" through

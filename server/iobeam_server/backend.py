@@ -84,7 +84,6 @@ class Backend:
             # last: a token made before the address turned out to be taken would never be shown
             self.first_start = first_project(self.store, config)
             self.project_id = least_project(self.store)
-            self.layout = self.store.layout()
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Backend:
@@ -97,6 +96,11 @@ class Backend:
     def names(self) -> list[str]:
         """What its certificate calls it, names before addresses."""
         return certificate_names(self.config)
+
+    @property
+    def layout(self) -> Optional[str]:
+        """See `Storage.layout`; asked by who shows it, not at the start of each worker."""
+        return self.store.layout()
 
     def run(self) -> None:
         """Serve in this thread until `stop`; finishes the requests in flight."""

@@ -158,7 +158,7 @@ class QueueTest(Case):
             given = [[[place] + list(row) for place, row in enumerate(table)]
                      for table in tables]
             for table in given:
-                self.spool.append([spoolfile.Chunk.ofTable(
+                self.spool.append([disk.chunkOf(
                     1, "d", (u"\xfc", u"b"), table)])
             found = []
             while True:

@@ -100,7 +100,7 @@ def refuse_worker(sql: PostgresSql) -> None:
 
 def layout(sql: PostgresSql) -> Optional[str]:
     """Say in how many shards the points are, and where; None: they are not spread."""
-    if not _has_citus(sql) or not _is_spread(sql, "points"):
+    if not _is_spread(sql, "points"):
         return None
     shards, workers, is_here = sql.one(
         "SELECT count(DISTINCT shardid), count(DISTINCT groupid) FILTER (WHERE groupid <> 0),"
@@ -115,7 +115,7 @@ def layout(sql: PostgresSql) -> Optional[str]:
 
 def size(sql: PostgresSql) -> int:
     """Return the bytes that the shards take; 0 where there are none."""
-    if layout(sql) is None:
+    if not _is_spread(sql, "points"):
         return 0
     row = sql.one(
         "SELECT citus_total_relation_size('points') + citus_total_relation_size('series_keys')"
@@ -135,4 +135,6 @@ def _has_citus(sql: PostgresSql) -> bool:
 
 
 def _is_spread(sql: PostgresSql, table: str) -> bool:
-    return sql.has("SELECT 1 FROM pg_dist_partition WHERE logicalrelid = to_regclass(?)", table)
+    return _has_citus(sql) and sql.has(
+        "SELECT 1 FROM pg_dist_partition WHERE logicalrelid = to_regclass(?)", table
+    )

@@ -95,14 +95,9 @@ class Connections:
     @contextlib.contextmanager
     def writing_points(self) -> Iterator[Connection]:
         """The writer's connection; what the block begins, in its first message, is committed."""
-        with self._taken(self.writers, None) as connection:
-            try:
-                yield connection
-                connection.commit()
-            except BaseException:
-                with contextlib.suppress(psycopg.Error):  # never hide the first error
-                    connection.rollback()
-                raise
+        with self._taken(self.writers, None) as connection, _undone_on_error(connection):
+            yield connection
+            connection.commit()
 
     @contextlib.contextmanager
     def reading(self, pool: Pool) -> Iterator[Connection]:
@@ -205,13 +200,19 @@ def bounded(connection: Connection, at_one_moment: bool = False) -> Iterator[Non
         # one message: a setting of its own would cost a short query one more way there and back
         begin += f";SET LOCAL statement_timeout = {int((left + SLACK_S) * 1_000)}"
     connection.execute(begin, prepare=False)
+    with _undone_on_error(connection):
+        yield
+        connection.rollback()
+
+
+@contextlib.contextmanager
+def _undone_on_error(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
         with contextlib.suppress(psycopg.Error):  # never hide the first error
             connection.rollback()
         raise
-    connection.rollback()
 
 
 def prepare(connection: Connection) -> None:

@@ -86,6 +86,7 @@ def divide(sql: PostgresSql, chunk_us: int) -> bool:
     """
     sql.alone()
     try:
+        _install(sql)
         schema = _schema(sql)
         if _width_us(sql) is not None:
             sql.execute(f"SELECT {schema}.set_chunk_time_interval('points', ?::bigint)", chunk_us)
@@ -143,15 +144,17 @@ def _width_us(sql: PostgresSql) -> Optional[int]:
     return None if found is None else int(found[0])
 
 
-def _schema(sql: PostgresSql) -> str:
-    """Return, quoted, the schema of the extension, which is installed if it can be."""
+def _install(sql: PostgresSql) -> None:
     if not sql.has("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"):
         raise ConfigError(
             "this PostgreSQL has no TimescaleDB: install its package on the database's machine, "
             "and name it in shared_preload_libraries"
         )
     sql.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-    # it may lie outside of the search path
+
+
+def _schema(sql: PostgresSql) -> str:
+    """Return, quoted, the schema of the extension: it may lie outside of the search path."""
     found = sql.one(
         "SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace"
         " WHERE extname = 'timescaledb'"
