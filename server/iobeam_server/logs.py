@@ -34,6 +34,8 @@ def set_up(log_format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(PLAIN))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
+    # neither form shows them, and each line would have them looked up
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # each read that was ended early, and each connection of a database that is away: the first
     # is no news, the second the storage says once
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

@@ -1,15 +1,18 @@
-"""How the C library keeps memory that is free again."""
+"""How memory that is free again is found, and kept."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import threading
 
 # numbers of mallopt, glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_BYTES = 256 * 1024
 """Whatever is larger goes back to the system at once: the buffers of large bodies."""
+NEW_OBJECTS = 50_000
+"""More than there were at the last search, at which there is another one."""
 TRIMMED_BYTES = 16 * 1024 * 1024
 """Free memory at the end that is kept."""
 
@@ -27,6 +30,15 @@ def keep_little() -> None:
         mallopt(_M_ARENA_MAX, 1)
         mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
         mallopt(_M_TRIM_THRESHOLD, TRIMMED_BYTES)
+
+
+def search_rarely() -> None:
+    """Let Python look for garbage in cycles seldom; for a start.
+
+    An import is lists by the thousand, none of which is ever in a cycle, and Python looks
+    through the new ones at each 700: half of the time that decoding one takes.
+    """
+    gc.set_threshold(NEW_OBJECTS)
 
 
 class Returned:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import weakref
+from collections.abc import Mapping
 from typing import NamedTuple, Optional
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -41,7 +43,7 @@ class Head(NamedTuple):
     query: str
     version: str
     """1.0 or 1.1."""
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     """By their names in WSGI: HTTP_HOST, CONTENT_TYPE."""
     length: Optional[int]
     """Bytes of the body; None where it comes in chunks."""
@@ -70,6 +72,11 @@ class _Seen:
         self.is_complete = True
 
 
+REMEMBERED = 256
+"""Heads; a device sends the same one again and again, but for the length of what follows."""
+REMEMBERED_BYTES = 2 * 1024  # of each, at most: strangers' heads get a place, too
+
+
 def parse(data: bytes) -> Head:
     """Return the head of a request.
 
@@ -80,6 +87,10 @@ def parse(data: bytes) -> Head:
         BadRequest: it is no proper HTTP, or its end could be understood in two ways.
         HeaderTooLarge: more than `MAX_HEADERS` lines.
     """
+    return _remembered(data) if len(data) <= REMEMBERED_BYTES else _parse(data)
+
+
+def _parse(data: bytes) -> Head:
     name, _, rest = data.partition(b" ")
     method = name.decode("latin-1")
     if not _METHOD.fullmatch(method) or rest.startswith(b" "):
@@ -117,6 +128,9 @@ def parse(data: bytes) -> Head:
         "keep-alive" in wishes if version == "1.0" else "close" not in wishes,
         version == "1.1" and headers.get("HTTP_EXPECT", "").lower() == "100-continue",
     )
+
+
+_remembered = functools.lru_cache(REMEMBERED)(_parse)
 
 
 def _improper(why: str) -> BadRequest:

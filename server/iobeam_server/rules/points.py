@@ -70,11 +70,13 @@ def table_columns(
         raise Unprocessable(f"row {row} has {len(rows[row])} values for {width} fields", row=row)
     cells = list(zip(*rows))
     times = _micros(cells[at], unit)
-    return merge(
-        _folded(_column(name, times, cells[position], max_text))
+    columns = [
+        _column(name, times, cells[position], max_text)
         for position, name in enumerate(fields)
         if position != at
-    )
+    ]
+    # looked at once: without nulls as well as with, a column's times are some of these
+    return merge(columns if _is_ascending(times) else map(_folded, columns))
 
 
 def series_column(
@@ -215,10 +217,13 @@ def _joined(parts: Sequence[Column]) -> Column:
     return _folded(Column(parts[0].name, times, values, rows))
 
 
+def _is_ascending(times: Sequence[int]) -> bool:
+    return all(map(operator.lt, times, times[1:]))
+
+
 def _folded(column: Column) -> Column:
-    times = column.times
-    if all(map(operator.lt, times, times[1:])):
+    if _is_ascending(column.times):
         return column
-    last = dict(zip(times, column.values))
+    last = dict(zip(column.times, column.values))
     ordered = sorted(last)
     return column._replace(times=ordered, values=[last[t] for t in ordered])
