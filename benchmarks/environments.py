@@ -21,6 +21,8 @@ _CONTENTS = {
     "pandas": ["requests pyjwt pandas"],
     "influx": ["influxdb-client"],
     "questdb": ["questdb"],
+    "pandas-orjson": ["requests pyjwt pandas orjson"],
+    "pandas-questdb": ["questdb[dataframe]"],
     "py27-ours": ["requests pyjwt enum34"],
     "py27-0.11.0": _OLD + ["enum34"],
 }
@@ -56,7 +58,7 @@ class Environments:
         found = dict((key, value) for key, value in os.environ.items()
                      if not key.startswith(("PYTHON", "IOBEAM_"))
                      and not key.lower().endswith("_proxy"))
-        if name in ("ours", "orjson", "pandas", "py27-ours"):
+        if name in ("ours", "orjson", "pandas", "pandas-orjson", "py27-ours"):
             found["PYTHONPATH"] = ROOT
         elif name == "before":
             found["PYTHONPATH"] = self._before

@@ -37,6 +37,7 @@ LABELS = {
     "questdb": "questdb (Rust)", "py27-ours": "iobeam", "py27-floor":
     "json + requests", "py27-0.11.0": "0.11.0", "before": "before", "frames": "iobeam", "loop":
     "a loop of add()", "pivot": "pandas alone",
+    "sent frames": "iobeam + orjson", "questdb frames": "questdb (Rust)",
     "tables": "iobeam", "csv": "csv.reader and addRows()",
 }
 
@@ -54,6 +55,8 @@ _WORKERS = {
     "frames": ("pandas", "on_pandas"),
     "loop": ("pandas", "on_pandas"),
     "pivot": ("pandas", "on_pandas"),
+    "sent frames": ("pandas-orjson", "on_pandas"),
+    "questdb frames": ("pandas-questdb", "on_questdb"),
     "tables": ("ours", "on_tables"),
     "csv": ("ours", "on_tables"),
 }
@@ -153,6 +156,9 @@ def _lines():
     line("frames", "addDataFrame, 3 columns, times with a zone",
          _work("frames", "addDataFrame", size="year"),
          _work("loop", "addLoop", size="year"), "cpu", "us", "<= 0.5")
+    line("frames", "addDataFrame and send()",
+         _work("sent frames", "sendDataFrame", size="year"),
+         _work("questdb frames", "sendDataFrame", size="year"), "cpu", "us")
     line("frames", "toDataFrame, per point",
          _work("frames", "toDataFrame", size="points"),
          _work("pivot", "pivot", size="points"), "cpu", "us", "<= 1.2")

@@ -9,12 +9,12 @@ from iobeam.resources import rows as rowqueue
 from tests import disk, loopback, support
 from tests.support import given, mock, st
 
-BLOCK, UNPACKED = 40, 100  # cells; thousands else
+BLOCK, UNPACKED = 26, 100  # values, and cells; thousands else
 
 
 class BacklogTest(support.TestCase):
     def setUp(self):
-        for name, value in (("_BLOCK_CELLS", BLOCK),
+        for name, value in (("_BLOCK_VALUES", BLOCK),
                             ("UNPACKED_CELLS", UNPACKED)):
             patch = mock.patch.object(rowqueue, name, value)
             patch.start()

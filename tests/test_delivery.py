@@ -510,7 +510,7 @@ class RelayTest(DeliveryCase):
 
     def test_refused_rows_that_lie_in_blocks_amid_others(self):
         bad = (3, 16, 18, 60)
-        with mock.patch.object(rows, "_BLOCK_CELLS", 4):
+        with mock.patch.object(rows, "_BLOCK_VALUES", 2):
             client = self.relay(*["x", "x", "y"] * 25)
             self.server.refusesRow = lambda row: row.time // 1000 in bad
             error = self.refused(client)

@@ -167,7 +167,7 @@ class PackedTest(Case):
 
     def setUp(self):
         Case.setUp(self)
-        for name, value in (("_BLOCK_CELLS", 2), ("UNPACKED_CELLS", 4)):
+        for name, value in (("_BLOCK_VALUES", 1), ("UNPACKED_CELLS", 4)):
             patch = mock.patch.object(rowqueue, name, value)
             patch.start()
             self.addCleanup(patch.stop)

@@ -14,17 +14,27 @@ _SERIES = 4  # of each device
 class PandasWorker(measure.Worker):
 
     def __init__(self, url, folder=None):
+        self._client = iobeam.ClientBuilder(measure.PROJECT_ID, measure.TOKEN) \
+            .setBackend(url).setDeviceId(measure.DEVICE_ID).build()
         self._store = iobeam.DataStore(_COLUMNS)
 
     # -- in: minutes with a zone that changes its clocks ---------------------
 
     def addDataFrame(self, count):
-        frame = pandas.DataFrame(
-            self._rows(count), index=pandas.to_datetime(
-                self._times(count), unit="ms", utc=True)
-            .tz_convert("Europe/Berlin"))
+        frame = self._frame(count)
         self._store.addDataFrame(frame[:10])  # what loads late
         return self._took(lambda: self._store.addDataFrame(frame), count)
+
+    def sendDataFrame(self, count):
+        frame = self._frame(count)
+        store = self._client.createDataStore(_COLUMNS)
+
+        def send(frame):
+            store.addDataFrame(frame)
+            self._client.send()
+
+        send(frame[:10])
+        return self._took(lambda: send(frame), count)
 
     def addLoop(self, count):
         times, rows = self._times(count), self._rows(count)
@@ -35,6 +45,12 @@ class PandasWorker(measure.Worker):
                 add(time, row)
 
         return self._took(loop, count)
+
+    def _frame(self, count):
+        return pandas.DataFrame(
+            self._rows(count), index=pandas.to_datetime(
+                self._times(count), unit="ms", utc=True)
+            .tz_convert("Europe/Berlin"))
 
     @staticmethod
     def _times(count):

@@ -1,4 +1,6 @@
 """Send through questdb over HTTP: a sender written in Rust."""
+import random
+
 import measure
 import questdb.ingress
 
@@ -21,6 +23,26 @@ class QuestdbWorker(measure.Worker):
 
     def send(self):
         self._sender.flush()
+
+    def sendDataFrame(self, count):
+        import pandas
+
+        frame = pandas.DataFrame([
+            dict((name, random.gauss(20, 5)) for name in measure.COLUMNS[:3])
+            for _ in range(count)])
+        frame["device"] = pandas.Series(
+            [measure.DEVICE_ID] * count, dtype="category")
+        frame["time"] = pandas.to_datetime(
+            measure.times(count), unit="ms", utc=True)
+
+        def send(frame):
+            self._sender.dataframe(frame, table_name="conditions", at="time")
+            self.send()
+
+        send(frame[:10])
+        cpu = measure.cpuSeconds()
+        send(frame)
+        return {"cpu": (measure.cpuSeconds() - cpu) / count}
 
     def memory(self, count):
         """Its buffer is not Python's: the text in it is all there is."""

@@ -6,12 +6,12 @@ import sys
 from iobeam.resources import flat
 from iobeam.utils import gate
 
-# Blocks hold about one largest request (20 000 values), so that taking the
-# first rows off never moves a long list.
-_BLOCK_CELLS = 25000
+# A block holds what one largest request takes: it leaves as a whole, and
+# taking the first rows off never moves a long list.
+_BLOCK_VALUES = 20000
 # The newest rows, which may be sent in a moment. Those before them, as in an
 # outage, are packed.
-UNPACKED_CELLS = 4 * _BLOCK_CELLS
+UNPACKED_CELLS = 100000
 
 
 class Rows(object):
@@ -213,7 +213,7 @@ class RowQueue(object):
         whole = len(cells) // self._width * self._width
         if whole:
             self.highWater -= whole
-            size = max(1, _BLOCK_CELLS // self._width) * self._width
+            size = self._blockRows() * self._width
             blocks = []
             for start in range(0, whole, size):
                 end = min(start + size, whole)
@@ -222,6 +222,9 @@ class RowQueue(object):
                                    self._sealed + end // self._width))
             cells[:whole] = blocks
             self._takeFront()
+
+    def _blockRows(self):
+        return max(1, _BLOCK_VALUES // len(self.columns))
 
     def _takeFront(self):
         cells = self.cells
@@ -243,7 +246,7 @@ class RowQueue(object):
         times in its life, and blocks are few.
         """
         lane = self._lanes.get(deviceId, ())
-        most = _BLOCK_CELLS // self._width
+        most = self._blockRows()
         while (len(lane) > 1 and len(lane[-2]) <= len(lane[-1])
                and len(lane[-2]) + len(lane[-1]) <= most):
             older, newer = lane[-2:]

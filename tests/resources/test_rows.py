@@ -110,7 +110,7 @@ class RowQueueTest(unittest.TestCase):
         for isPlain in (True, False):
             queue, model = rows.RowQueue(("v",)), []
             queue.isPlain = isPlain
-            with mock.patch.object(rows, "_BLOCK_CELLS", 20), \
+            with mock.patch.object(rows, "_BLOCK_VALUES", 10), \
                     mock.patch.object(rows, "UNPACKED_CELLS", 50):
                 for number in range(100):
                     model.append([number * 1000, number / 2.0])
@@ -158,7 +158,7 @@ class RowQueueTest(unittest.TestCase):
             self, steps, block, unpacked):
         queue, device, number = rows.RowQueue(("v",)), "x", 0
         model = dict((name, []) for name in "xyz")
-        with mock.patch.object(rows, "_BLOCK_CELLS", 2 * block), \
+        with mock.patch.object(rows, "_BLOCK_VALUES", block), \
                 mock.patch.object(rows, "UNPACKED_CELLS", unpacked):
             for step in steps:
                 if isinstance(step, int):
