@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 from iobeam_server import deadlines
 from iobeam_server.errors import NotFound
@@ -15,6 +15,13 @@ from iobeam_server.storage.store import Storage
 
 PIECE_POINTS = 20_000  # deleted at a time: some 50 ms with the write lock
 MAX_PAUSE_S = 1.0
+
+Tell = Callable[[int], None]
+"""Is told how many points a piece had, as soon as they are deleted."""
+
+
+def tell_nobody(points: int) -> None:
+    pass
 
 
 class Listed(NamedTuple):
@@ -76,11 +83,13 @@ def overview(store: Storage, project_id: Optional[int] = None) -> Iterator[Liste
         yield Listed(project, namespace, series, store.series.extent(series.series_id))
 
 
-def prune(store: Storage, before_us: int, project_id: Optional[int] = None) -> int:
+def prune(
+    store: Storage, before_us: int, project_id: Optional[int] = None, tell: Tell = tell_nobody
+) -> int:
     """Delete the points before a time, of one project or all; returns how many."""
-    deleted = 0 if project_id is not None else _drop_chunks(store, before_us)
+    deleted = 0 if project_id is not None else _drop_chunks(store, before_us, tell)
     every = (series for _, _, series in every_series(store, project_id))
-    return deleted + delete_points(store, every, Span(ALWAYS.first, before_us - 1))
+    return deleted + delete_points(store, every, Span(ALWAYS.first, before_us - 1), tell)
 
 
 def of_name(
@@ -112,38 +121,47 @@ def amount(store: Storage, series: Iterable[Series], span: Span = ALWAYS) -> Amo
     return Amount([extent for extent in found if extent is not None])
 
 
-def delete_points(store: Storage, series: Iterable[Series], span: Span) -> int:
+def delete_points(
+    store: Storage, series: Iterable[Series], span: Span, tell: Tell = tell_nobody
+) -> int:
     """Delete the points that these series have in a time, in pieces; returns how many."""
-    return sum(_delete(store, one.series_id, span) for one in series)
+    return sum(_delete(store, one.series_id, span, tell) for one in series)
 
 
 def drop_series(
-    store: Storage, project_id: int, namespace: str, name: str, device_id: Optional[str]
+    store: Storage,
+    project_id: int,
+    namespace: str,
+    name: str,
+    device_id: Optional[str],
+    tell: Tell = tell_nobody,
 ) -> int:
     """Delete a series, of one device or all; returns how many points; raises NotFound."""
     series = store.series.find(project_id, namespace, device_id, name)
-    dropped = delete_points(store, series, ALWAYS)
+    dropped = delete_points(store, series, ALWAYS, tell)
     return dropped + store.series.drop(project_id, namespace, name, device_id)
 
 
-def _drop_chunks(store: Storage, before_us: int) -> int:
+def _drop_chunks(store: Storage, before_us: int, tell: Tell) -> int:
     """Drop what is stored apart and wholly before a time: at once, and with its room."""
     deleted = 0
     while True:
         deadlines.check()
         with sharing():
             found = store.drop_chunk(before_us)
+            tell(found or 0)
         if found is None:
             return deleted
         deleted += found
 
 
-def _delete(store: Storage, series_id: int, span: Span) -> int:
+def _delete(store: Storage, series_id: int, span: Span, tell: Tell) -> int:
     deleted = 0
     while True:
         deadlines.check()
         with sharing():
             found = store.series.delete_points(series_id, span.last, PIECE_POINTS, span.first)
+            tell(found)
         deleted += found
         if found < PIECE_POINTS:
             return deleted

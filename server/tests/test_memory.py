@@ -62,6 +62,26 @@ def test_threads_that_take_turns_do_not_keep_memory_each() -> None:
     assert resident(TAKERS, "little") < 80
 
 
+def test_what_is_decoded_is_not_searched_for_garbage() -> None:
+    assert len(searches("pass")) > 10
+    assert searches("memory.search_rarely()") == []
+
+
+def searches(before: str) -> list[str]:
+    """Return the searches of Python that decoding an import of full size starts."""
+    code = (
+        "import gc, msgspec\n"
+        "from iobeam_server import memory\n"
+        f"{before}\n"
+        "body = msgspec.json.encode([[1, 2.5, None, 3, 4]] * 20_000)\n"
+        "gc.callbacks.append(lambda phase, info: phase == 'start' and print(info))\n"
+        "rows = msgspec.json.decode(body, type=list[list[object]])\n"
+        "gc.callbacks.clear()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
 def test_free_memory_before_what_is_in_use_is_given_back() -> None:
     assert resident(KEEPER, "49") > 70, "not enough yet to look for it"
     assert resident(KEEPER, "50") < 50

@@ -22,7 +22,7 @@ from storage.samples import batch, everything
 from storage.standins import distributed
 from test_cli import WAIT_S, run, serve_once
 
-from iobeam_server import files, storage
+from iobeam_server import files, maintenance, storage
 from iobeam_server.backend import Backend
 from iobeam_server.config import Config
 from iobeam_server.errors import ConfigError
@@ -302,6 +302,37 @@ def test_an_import_that_is_interrupted_says_how_far_it_came(
     assert found
     assert 0 <= int(found[1]) < 300_000
     assert run_in(tmp_path, "import", "in.csv").stdout == "300000 points of 1 series imported\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_prune_that_is_interrupted_says_how_far_it_came(tmp_path: Path, number: int) -> None:
+    fill(tmp_path, 200_000)
+    url = f"sqlite:///{tmp_path}/iobeam-server.db"
+
+    def left() -> int:
+        with contextlib.closing(open_storage(url, Config())) as db:
+            found = db.series.extent(db.series.find(1, "input", None, None)[0].series_id)
+            return 0 if found is None else found.points
+
+    there = left()
+    with subprocess.Popen(
+        command("prune", "--older-than", "1d", "--yes"), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+    ) as child:  # fmt: skip
+        until = time.monotonic() + WAIT_S
+        while left() == there:
+            assert time.monotonic() < until
+        child.send_signal(number)
+        told = child.communicate(timeout=WAIT_S)[1]
+    assert child.returncode == 128 + number
+    assert "Traceback" not in told
+    found = re.search(r"^at least (\d+) points are deleted; the same command goes on$", told, re.M)
+    assert found
+    rest = left()
+    assert 0 < rest < there
+    assert int(found[1]) <= there - rest <= int(found[1]) + maintenance.PIECE_POINTS
+    done = run_in(tmp_path, "prune", "--older-than", "1d", "--yes")
+    assert f"{rest} points deleted" in done.stdout
 
 
 def run_in(folder: Path, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import BinaryIO, Optional
+from typing import BinaryIO, Callable, Optional
 
 import click
 
@@ -25,7 +25,7 @@ from iobeam_server.commands.common import (
 )
 from iobeam_server.commands.listing import At, Cell, Column, json_option, show
 from iobeam_server.config import Config
-from iobeam_server.errors import ConfigError
+from iobeam_server.errors import ConfigError, ServerError
 from iobeam_server.rules.points import Kind
 from iobeam_server.rules.texts import KINDS, NAMES
 from iobeam_server.rules.times import to_iso
@@ -144,7 +144,7 @@ def prune(age_s: int, project_id: Optional[int], dry_run: bool, yes: bool, datab
         every = (series for _, _, series in maintenance.every_series(store, project_id))
         span = Span(ALWAYS.first, before_us - 1)
         if Consent(dry_run, yes).to(str(maintenance.amount(store, every, span))):
-            _tell(maintenance.prune(store, before_us, project_id))
+            _delete(lambda tell: maintenance.prune(store, before_us, project_id, tell))
 
 
 @click.group()
@@ -189,7 +189,7 @@ def points_delete(
         found = maintenance.of_name(store, project, namespace, name, device)
         span = Span(first, last)
         if Consent(dry_run, yes).to(str(maintenance.amount(store, found, span))):
-            _tell(maintenance.delete_points(store, found, span))
+            _delete(lambda tell: maintenance.delete_points(store, found, span, tell))
 
 
 def _only_project(store: Storage) -> int:
@@ -199,7 +199,16 @@ def _only_project(store: Storage) -> int:
     return found[0].project_id
 
 
-def _tell(deleted: int) -> None:
+def _delete(work: Callable[[maintenance.Tell], int]) -> None:
+    """Do it, and say how many points it was, also where it is broken off."""
+    pieces: list[int] = []
+    try:
+        deleted = work(pieces.append)
+    except (ServerError, KeyboardInterrupt, SystemExit):  # the last one is SIGTERM's
+        # one more piece, where the signal came amid its commit
+        told = f"at least {sum(pieces)} points are deleted; the same command goes on"
+        click.echo(told, err=True)
+        raise
     tell_compact(deleted)
     click.echo(f"{deleted} points deleted")
 
@@ -269,7 +278,11 @@ def series_drop(
         found = store.series.find(project_id, namespace, device, name)
         what = f"series {name!r}, {maintenance.amount(store, found)}"
         if Consent(dry_run, yes).to(what):
-            _tell(maintenance.drop_series(store, project_id, namespace, name, device))
+            _delete(
+                lambda tell: maintenance.drop_series(
+                    store, project_id, namespace, name, device, tell
+                )
+            )
 
 
 @series.command("retype")

@@ -53,6 +53,22 @@ def test_targets(target: str, path: str, query: str) -> None:
     assert (found.path, found.query) == (path, query)
 
 
+def test_a_head_that_came_before_is_not_parsed_again() -> None:
+    data = made("POST / HTTP/1.1", "Content-Length: 7")
+    assert parse(data) is parse(bytes(bytearray(data)))
+    assert parse(data.replace(b"7", b"8")).length == 8
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    long = made("GET / HTTP/1.1", "A: " + "b" * head.REMEMBERED_BYTES)
+    assert parse(long) == parse(long)
+    assert parse(long) is not parse(long)
+    first = parse(made("GET /first HTTP/1.1"))
+    for number in range(head.REMEMBERED):
+        parse(made(f"GET /{number} HTTP/1.1"))
+    assert parse(made("GET /first HTTP/1.1")) is not first
+
+
 @pytest.mark.parametrize("method", ["GET", "HUNTER2", "PROPFIND", "M-SEARCH", "QUERY"])
 def test_every_method_is_the_applications_affair(method: str) -> None:
     assert parse(made(f"{method} / HTTP/1.1")).method == method
