@@ -69,8 +69,9 @@ def import_file(store: Storage, path: str, options: Options, config: Config, say
     try:
         with exportfiles.opened(path, config.max_text_chars) as file:
             for piece in _pieces(survey.placed(run, kinds) for run in file.runs):
-                _store(store, [_batch(run, namespace, config) for run in piece])
-                done += sum(len(run.times) for run in piece)
+                with sharing():
+                    _store(store, [_batch(run, namespace, config) for run in piece])
+                    done += sum(len(run.times) for run in piece)
     except (ServerError, KeyboardInterrupt, SystemExit):  # the last one is SIGTERM's
         say(
             f"{done} of {survey.values} points are stored; "
@@ -105,9 +106,7 @@ def _batch(run: Run, namespace: str, config: Config) -> Batch:
 
 
 def _store(store: Storage, batches: list[Batch]) -> None:
-    with sharing():
-        results = store.write(batches)
-    for refused in results:
+    for refused in store.write(batches):
         if refused is not None:
             raise refused
 
