@@ -78,6 +78,10 @@ class Rows(object):
             self._count = len(held) // (len(self.columns) + 1)
             self._held = flat.packed(held, len(self.columns) + 1, isPlain)
 
+    def unpack(self):
+        """Undo `pack`, for one of whose rows only some are wanted."""
+        self._held = flat.unpacked(self._held, len(self.columns) + 1)
+
     def cut(self, first, behind, left):
         """Take rows out, unless that has been done.
 
@@ -286,6 +290,8 @@ class RowQueue(object):
                 if rows.number > last or not left:
                     break
                 if len(rows):
+                    if left < len(rows):
+                        rows.unpack()  # once, not for each request of it
                     found.append((rows, min(left, len(rows))))
                     left -= found[-1][1]
             if found:

@@ -152,6 +152,18 @@ class RowQueueTest(unittest.TestCase):
         block.cut(0, 2, 0)
         self.assertEqual((len(block), block.table()), (0, []))
 
+    def test_a_packed_block_that_leaves_in_parts_is_unpacked_once(self):
+        queue = rows.RowQueue(("v",))
+        add(queue, 1, 2, 3)
+        queue.seal("x")
+        block, = queue.blocks()
+        block.pack(False)
+        self.assertEqual(queue.first(3, (), 9), [(block, 3)])
+        self.assertTrue(block.isPacked)
+        self.assertEqual(queue.first(2, (), 9), [(block, 2)])
+        self.assertFalse(block.isPacked)
+        self.assertEqual(numbers(block.table()), [1, 2, 3])
+
     @given(st.lists(st.one_of(st.sampled_from("xyz"), st.integers(1, 5)),
                     max_size=30), st.integers(1, 4), st.integers(0, 12))
     def test_nothing_is_lost_and_each_device_keeps_its_order(
