@@ -1,4 +1,4 @@
-"""Checks of arguments, with the messages scripts know, and the logger."""
+"""Checks of arguments, with the messages scripts know; the logger, the encoder."""
 from __future__ import absolute_import
 
 import base64

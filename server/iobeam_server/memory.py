@@ -6,13 +6,12 @@ import contextlib
 import ctypes
 import gc
 import threading
+from collections.abc import Iterator
 
 # numbers of mallopt, glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_BYTES = 256 * 1024
 """Whatever is larger goes back to the system at once: the buffers of large bodies."""
-NEW_OBJECTS = 50_000
-"""More than there were at the last search, at which there is another one."""
 TRIMMED_BYTES = 16 * 1024 * 1024
 """Free memory at the end that is kept."""
 
@@ -32,13 +31,21 @@ def keep_little() -> None:
         mallopt(_M_TRIM_THRESHOLD, TRIMMED_BYTES)
 
 
-def search_rarely() -> None:
-    """Let Python look for garbage in cycles seldom; for a start.
+@contextlib.contextmanager
+def unsearched() -> Iterator[None]:
+    """Have Python not look for garbage amid the block, which is short and makes none.
 
     An import is lists by the thousand, none of which is ever in a cycle, and Python looks
-    through the new ones at each 700: half of the time that decoding one takes.
+    through the new ones at each 700: half of the time that decoding takes. To have it look
+    seldom at all would not do: PostgreSQL's driver leaves cycles that hold what was written.
     """
-    gc.set_threshold(NEW_OBJECTS)
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class Returned:
