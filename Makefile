@@ -28,7 +28,7 @@ demo: | .venv/made ## start a backend, send this machine's readings, show what w
 	@echo "    iobeam-server demo --keep      # or the demo again, with its page left to look at"
 
 test: .venv/ready ## all tests on this Python
-	@echo "make test: some 4 minutes on two idle cores, the first of them for the client"
+	@echo "make test: some 15 minutes on two slow idle cores, the first three of them for the client"
 	$(BIN)/python tests/guard.py -m tests -j $(JOBS) $(if $(RERUN),--rerun)
 	@if $(MODERN); then cd server && IOBEAM_ATTACK_SLACK=$(JOBS) ../$(BIN)/python ../tests/guard.py -m pytest -n $(JOBS) --dist worksteal $(if $(RERUN),--reruns 1 -rR); \
 	else echo "make test: left out the tests of the backend (server/), which needs Python 3.9 or later"; fi
