@@ -1,12 +1,10 @@
-"""How memory that is free again is found, and kept."""
+"""How the C library keeps memory that is free again."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import threading
-from collections.abc import Iterator
 
 # numbers of mallopt, glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -29,23 +27,6 @@ def keep_little() -> None:
         mallopt(_M_ARENA_MAX, 1)
         mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
         mallopt(_M_TRIM_THRESHOLD, TRIMMED_BYTES)
-
-
-@contextlib.contextmanager
-def unsearched() -> Iterator[None]:
-    """Have Python not look for garbage amid the block, which is short and makes none.
-
-    An import is lists by the thousand, none of which is ever in a cycle, and Python looks
-    through the new ones at each 700: half of the time that decoding takes. To have it look
-    seldom at all would not do: PostgreSQL's driver leaves cycles that hold what was written.
-    """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class Returned:

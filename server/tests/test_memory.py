@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
-
-from iobeam_server.api import bodies
 
 # threads that each take 24 MiB in turn, in pieces that Python has from the C library
 TAKERS = """
@@ -64,27 +60,6 @@ def resident(code: str, how: str) -> int:
 
 def test_threads_that_take_turns_do_not_keep_memory_each() -> None:
     assert resident(TAKERS, "little") < 80
-
-
-def test_what_is_decoded_is_not_searched_for_garbage() -> None:
-    body = msgspec.json.encode([[1, 2.5, None, 3, 4]] * 20_000)
-    decoder = msgspec.json.Decoder(list[list[object]])
-    searches: list[dict[str, int]] = []
-
-    def note(phase: str, info: dict[str, int]) -> None:
-        searches.append(info)
-
-    gc.callbacks.append(note)
-    try:
-        decoder.decode(body)
-        assert len(searches) > 20
-        searches.clear()
-        kept = bodies.parse(body, decoder)
-        assert len(searches) <= 2, "one afterwards, with its begin and its end"
-    finally:
-        gc.callbacks.remove(note)
-    assert len(kept) == 20_000
-    assert gc.isenabled()
 
 
 def test_free_memory_before_what_is_in_use_is_given_back() -> None:

@@ -136,7 +136,7 @@ _decoding = threading.Lock()
 def parse(body: Body, decoder: msgspec.json.Decoder[T]) -> T:
     """Return JSON bytes as the decoder's type; see `decode`."""
     if len(body) > ALONE_BYTES:
-        with _decoding, memory.unsearched():
+        with _decoding:
             return _parse(body, decoder)
     return _parse(body, decoder)
 
