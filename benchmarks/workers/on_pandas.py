@@ -23,7 +23,7 @@ class PandasWorker(measure.Worker):
     def addDataFrame(self, count):
         frame = self._frame(count)
         self._store.addDataFrame(frame[:10])  # what loads late
-        return self._took(lambda: self._store.addDataFrame(frame), count)
+        return measure.took(lambda: self._store.addDataFrame(frame), count)
 
     def sendDataFrame(self, count):
         frame = self._frame(count)
@@ -34,7 +34,7 @@ class PandasWorker(measure.Worker):
             self._client.send()
 
         send(frame[:10])
-        return self._took(lambda: send(frame), count)
+        return measure.took(lambda: send(frame), count)
 
     def addLoop(self, count):
         times, rows = self._times(count), self._rows(count)
@@ -44,7 +44,7 @@ class PandasWorker(measure.Worker):
             for time, row in zip(times, rows):
                 add(time, row)
 
-        return self._took(loop, count)
+        return measure.took(loop, count)
 
     def _frame(self, count):
         return pandas.DataFrame(
@@ -66,12 +66,12 @@ class PandasWorker(measure.Worker):
     def toDataFrame(self, count):
         answer = self._answer(count)
         frames.toDataFrame(self._answer(80))
-        return self._took(lambda: frames.toDataFrame(answer), count)
+        return measure.took(lambda: frames.toDataFrame(answer), count)
 
     def pivot(self, count):
         answer = self._answer(count)
         _pivot(self._answer(80))
-        return self._took(lambda: _pivot(answer), count)
+        return measure.took(lambda: _pivot(answer), count)
 
     @staticmethod
     def _answer(count):
@@ -82,12 +82,6 @@ class PandasWorker(measure.Worker):
                  {"time": _START * 1000 + row * 1000000,
                   "value": random.gauss(20, 5)} for row in range(each)]}
             for device in range(_DEVICES) for series in range(_SERIES)]}
-
-    @staticmethod
-    def _took(work, count):
-        before = measure.cpuSeconds()
-        work()
-        return {"cpu": (measure.cpuSeconds() - before) / count}
 
 
 def _pivot(answer):

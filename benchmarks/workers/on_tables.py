@@ -68,9 +68,7 @@ class TablesWorker(measure.Worker):
                         hasGaps=True)):
                     out.write("{},{}\n".format(timeCell(msec), ",".join(
                         str(row.get(name, "")) for name in measure.COLUMNS)))
-            before = measure.cpuSeconds()
-            work(path)
-            return {"cpu": (measure.cpuSeconds() - before) / count}
+            return measure.took(lambda: work(path), count)
         finally:
             os.remove(path)
 

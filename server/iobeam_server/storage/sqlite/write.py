@@ -83,8 +83,8 @@ class BatchWriter:
             for column in part.columns:
                 field_id, kind = fields[column.name]
                 series_id = self._series_id(namespace_id, part.device_id or "", field_id)
-                stale += self._known.expired(self._sql, series_id, column.times)
                 times, values = column.times, column.values
+                stale += self._known.expired(self._sql, series_id, times)
                 types = set(map(type, values))
                 if kind is Kind.TEXT:
                     texts += _flat(series_id, times, values)
@@ -98,7 +98,7 @@ class BatchWriter:
                     for kept, found in ((ints, int), (reals, float)):
                         pairs = [pair for pair in zip(times, values) if type(pair[1]) is found]
                         kept += _flat(series_id, *zip(*pairs))
-                if float in types and 0.0 in column.values:  # rare, or at least quick to see
+                if float in types and 0.0 in values:  # rare, or at least quick to see
                     zeros += _minus_zeros(series_id, column)
         if stale:
             self._connection.executemany(
@@ -180,7 +180,7 @@ class BatchWriter:
 
 
 def _flat(series_id: int, times: Sequence[int], values: Sequence[object]) -> list[object]:
-    """Return points as one list: series, time, value, series, .. (slices: half of a `chain`)."""
+    """Return points as one list: series, time, value, series, ..; by slices, no tuple each."""
     flat: list[object] = [series_id] * (3 * len(times))
     flat[1::3] = times
     flat[2::3] = values
