@@ -67,6 +67,9 @@ ONLY_IN = {
 NOT_IN_RULES = {"time", "os", "sys", "threading"}  # no clock, no machine
 CLOCKS = {"now", "utcnow", "today"}  # of datetime, which reads and writes dates as well
 
+# of whoever loads a module of tests, minutes before the last of them runs
+LOADED_CLOCKS = ("time.time", "time.time_ns", "datetime.now", "datetime.datetime.now")
+
 MAX_LINES = 600  # of a module
 MAX_BODY = 45  # lines of a function without its docstring
 
@@ -139,6 +142,16 @@ def handmade(module: Module) -> Iterator[str]:
             yield f"{module.name}: line {call.lineno} encodes what no shape describes"
 
 
+def timed(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines that look at the clock as the module is loaded, not as a test runs."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in LOADED_CLOCKS:
+            yield node.lineno
+        yield from timed(node)
+
+
 def too_large(module: Module) -> Iterator[str]:
     lines = module.text.count("\n")
     if lines > MAX_LINES:
@@ -180,6 +193,13 @@ def test_resources_encode_shapes() -> None:
 
 def test_no_module_and_no_function_is_too_large() -> None:
     assert [bad for module in modules() for bad in too_large(module)] == []
+
+
+def test_no_module_of_tests_looks_at_the_clock_as_it_is_loaded() -> None:
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        assert list(timed(ast.parse(path.read_text()))) == [], path
+    text = "def now():\n    return time.time()\nNOW = int(time.time())"
+    assert list(timed(ast.parse(text))) == [3]
 
 
 @pytest.mark.parametrize(

@@ -13,26 +13,31 @@ from iobeam_server.metrics import Metrics
 from iobeam_server.rights.tokens import ADMIN, READ
 from iobeam_server.silence import Watch
 
-NOW = int(time.time())
 MINUTE = 60
 
 
-def send(live: Live, device: str, ago_s: int, step_s: int = MINUTE, count: int = 5) -> None:
-    """Send points of two series, the newest of so many seconds ago."""
-    rows = [[(NOW - ago_s - n * step_s) * 10**6, n, "x"] for n in range(count)]
+@pytest.fixture
+def now() -> int:
+    """When this test began, not its module: minutes make a device silent."""
+    return int(time.time())
+
+
+def send(live: Live, device: str, newest: int, step_s: int = MINUTE, count: int = 5) -> None:
+    """Send points of two series, the newest of that second."""
+    rows = [[(newest - n * step_s) * 10**6, n, "x"] for n in range(count)]
     answer = live.send(["time", f"{device}-n", "word"], rows, device=device)
     assert answer.status == 200, answer.body
 
 
 @pytest.fixture
-def filled(live: Live) -> Live:
+def filled(live: Live, now: int) -> Live:
     """Devices that sent just now, an hour ago as usual, two hours ago unusually, never."""
     for name in ("busy", "slow", "lost", "mute"):
         body = {"project_id": 1, "device_id": name, "device_name": f"the {name} one"}
         assert live.call("POST", "/v1/devices", body).status == 201
-    send(live, "busy", 1)
-    send(live, "slow", 3_600, step_s=3_600)
-    send(live, "lost", 7_200)
+    send(live, "busy", now - 1)
+    send(live, "slow", now - 3_600, step_s=3_600)
+    send(live, "lost", now - 7_200)
     return live
 
 
@@ -46,7 +51,7 @@ def ids(found: Any) -> list[str]:
     return [one["device_id"] for one in found["devices"]]
 
 
-def test_the_silent_ones_first_then_by_what_they_last_sent(filled: Live) -> None:
+def test_the_silent_ones_first_then_by_what_they_last_sent(filled: Live, now: int) -> None:
     found = ask(filled)
     assert ids(found) == ["lost", "busy", "slow", "dev-1", "mute"]
     assert (found["total"], found["silent"]) == (5, 1)
@@ -54,7 +59,7 @@ def test_the_silent_ones_first_then_by_what_they_last_sent(filled: Live) -> None
         "device_id": "lost",
         "device_name": "the lost one",
         "series": ["lost-n", "word"],
-        "last": (NOW - 7_200) * 1_000,
+        "last": (now - 7_200) * 1_000,
         "usual_ms": 60_000,
         "silent": True,
     }
@@ -77,26 +82,26 @@ def test_some_of_them(filled: Live, query: str, expected: list[str]) -> None:
     assert ids(ask(filled, query=query)) == expected
 
 
-def test_a_device_that_is_not_registered_has_its_data(filled: Live) -> None:
+def test_a_device_that_is_not_registered_has_its_data(filled: Live, now: int) -> None:
     assert filled.call("DELETE", "/v1/devices/slow").status == 204
     (one,) = ask(filled, "1/slow")["devices"]
     assert "device_name" not in one
-    assert one["last"] == (NOW - 3_600) * 1_000
+    assert one["last"] == (now - 3_600) * 1_000
 
 
-def test_points_of_the_future_say_nothing(filled: Live) -> None:
-    send(filled, "lost", -86_400, count=1)
+def test_points_of_the_future_say_nothing(filled: Live, now: int) -> None:
+    send(filled, "lost", now + 86_400, count=1)
     assert ids(ask(filled, query="silent=true")) == ["lost"]
-    send(filled, "mute", -86_400)
+    send(filled, "mute", now + 86_400)
     assert ask(filled, "1/mute")["devices"][0]["last"] is None
 
 
-def test_times_in_other_units(filled: Live) -> None:
+def test_times_in_other_units(filled: Live, now: int) -> None:
     last = {unit: ask(filled, "1/lost", f"timefmt={unit}") for unit in ("sec", "usec", "timeval")}
     assert {unit: found["devices"][0]["last"] for unit, found in last.items()} == {
-        "sec": NOW - 7_200,
-        "usec": (NOW - 7_200) * 10**6,
-        "timeval": {"sec": NOW - 7_200, "usec": 0},
+        "sec": now - 7_200,
+        "usec": (now - 7_200) * 10**6,
+        "timeval": {"sec": now - 7_200, "usec": 0},
     }
 
 
@@ -113,9 +118,9 @@ def silent_in(metrics: str) -> dict[str, float]:
     return {device: float(value) for device, value in found}
 
 
-def test_metrics_name_the_silent_ones_to_those_who_may_know(filled: Live) -> None:
+def test_metrics_name_the_silent_ones_to_those_who_may_know(filled: Live, now: int) -> None:
     metrics = Metrics()
-    watch = Watch(filled.backend.store, metrics, lambda: NOW + 60.0)
+    watch = Watch(filled.backend.store, metrics, lambda: now + 60.0)
     try:
         watch.look()
         assert silent_in(metrics.shown().decode()) == {"lost": 7_260.0}

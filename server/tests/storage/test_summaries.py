@@ -27,9 +27,15 @@ from iobeam_server.storage.base import ALWAYS, INPUT, Selection, Series, Span
 from iobeam_server.storage.catalog import summaries
 from iobeam_server.storage.store import Storage
 
-NOW = time.time_ns() // 1_000
+NOW = 1_795_820_399_999_999  # the last microsecond of an hour
 START = NOW - NOW % DAY - 10 * DAY  # ten days ago
 MINUTE = HOUR // 60
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test runs from one hour into the next."""
+    monkeypatch.setattr(time, "time_ns", lambda: NOW * 1_000)
 
 
 @pytest.fixture(autouse=True)
