@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -122,6 +123,11 @@ def running(folder: Path, url: Optional[str] = None, **settings: Any) -> Iterato
             backend.stop()
             thread.join(TIMEOUT_S)
             assert not thread.is_alive()
+
+
+def date_of(seconds: float) -> str:
+    """Return a moment as answers and errors spell it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(seconds))
 
 
 def received(sock: socket.socket) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from live import ALL, Answer, Live, add_user
+from live import ALL, Answer, Live, add_user, date_of
 
 from iobeam_server.api.users import digest_of
 from iobeam_server.rights.tokens import READ, TokenSigner
@@ -98,7 +98,7 @@ def test_signing_in_by_name_or_email(live: Live, name: str) -> None:
         assert set(found) == {"token", "expires", "created", "user_id"}  # Java demands three
         claims = TokenSigner(live.backend.store.keys.signing()).verify(found["token"])
         assert (claims.uid, claims.pid) == (found["user_id"], 0)
-        assert found["expires"] == time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(claims.exp))
+        assert found["expires"] == date_of(claims.exp)
 
 
 @pytest.mark.parametrize(
