@@ -1,7 +1,8 @@
 """Run the tests of the client, and say at the end what was skipped, and why.
 
     python -m tests                     all of them, one after the other
-    python -m tests -j 2                in two processes
+    python -m tests -j 2                in two processes of their own, which
+                                        are ended where a test hangs
     python -m tests --slowest 20        and the tests that took longest
     python -m tests --rerun             a few that failed are run once more
     python -m tests tests.test_auth     a package, a module, a class or a test
@@ -23,9 +24,15 @@ import unittest
 
 from iobeam.utils import compat
 
+try:
+    import faulthandler
+except ImportError:  # 2.7
+    faulthandler = None
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STOP_S = 5  # that a test may take to clean up
 FEW = 3  # failures that a crowded machine may be to blame for
+LIMIT_S = 600  # that a test may take in a process of its own
 _MARKS = {"passed": ".", "failed": "F", "skipped": "s", "unsteady": "~"}
 
 # name of a test, a word of _MARKS, text (str), seconds
@@ -45,10 +52,12 @@ class Collector(unittest.TestResult):
         self._begin = compat.monotonic()
         self._said = False
 
-    def stopTest(self, test):
-        unittest.TestResult.stopTest(self, test)
+    def addSuccess(self, test):
         if not self._said:
             self._say(test, "passed")
+
+    def addExpectedFailure(self, test, err):
+        self._say(test, "passed")
 
     def _say(self, test, kind, text=""):
         self._said = True
@@ -116,6 +125,8 @@ def work():
         import fcntl
         fcntl.fcntl(out.fileno(), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     os.dup2(2, 1)  # what a test prints is not an outcome
+    if faulthandler:
+        faulthandler.enable()  # SIGABRT has it say where it is
 
     def tell(outcome):
         out.write(json.dumps(outcome) + "\n")
@@ -133,10 +144,10 @@ def work():
 class Worker(threading.Thread):
     """Has a process of its own run classes until there are none left."""
 
-    def __init__(self, classes, tell):
+    def __init__(self, classes, tell, limit):
         threading.Thread.__init__(self)
         self.daemon = True
-        self._classes, self._tell = classes, tell
+        self._classes, self._tell, self._limit = classes, tell, limit
         self._process = None
 
     def run(self):
@@ -147,11 +158,12 @@ class Worker(threading.Thread):
                 break
             if self._process is None:
                 self._process = self._start()
-            if not self._handOver([test.id() for test in tests]):
+            untold = self._handOver([test.id() for test in tests])
+            if untold is not None:
                 code = self._process.wait()
                 self._process = None
                 self._tell(Outcome(name, "failed", "the process that ran it "
-                                   "ended with {}".format(code), 0))
+                                   "ended with {}{}".format(code, untold), 0))
         if self._process is not None:
             self._process.stdin.close()
             self._process.stdout.close()
@@ -171,21 +183,41 @@ class Worker(threading.Thread):
             self._process.send_signal(signal.SIGINT)
 
     def _handOver(self, names):
-        """Run a class; False if the process did not live to its end."""
+        """Run a class; where the process did not live to its end, say amid what.
+
+        Returns:
+            str, or None if it did.
+        """
+        untold = list(names)
         try:
             self._process.stdin.write(json.dumps(names) + "\n")
             self._process.stdin.flush()
         except EnvironmentError:
-            return False
-        for line in iter(self._process.stdout.readline, ""):
+            return ""
+        while True:
+            line = self._nextLine()
+            if not line:
+                return "".join(", amid " + name for name in untold[:1])
             outcome = json.loads(line)
             if outcome is None:
-                return True
+                return None
             self._tell(Outcome(*outcome))
-        return False
+            if outcome[0] in untold:
+                untold.remove(outcome[0])
+
+    def _nextLine(self):
+        """Return what it tells next; it is ended if that takes too long."""
+        timer = threading.Timer(self._limit, self._process.send_signal,
+                                [signal.SIGABRT])
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._process.stdout.readline()
+        finally:
+            timer.cancel()
 
 
-def inProcesses(classes, count, tell):
+def inProcesses(classes, count, tell, limit):
     """Run what can be found by its name in `count` processes, the rest here."""
     named, rest = collections.deque(), []
     for name, tests in classes.items():
@@ -194,7 +226,7 @@ def inProcesses(classes, count, tell):
             named.append((name, tests))
         else:
             rest.append(tests)
-    workers = [Worker(named, tell) for _ in range(count)]
+    workers = [Worker(named, tell, limit) for _ in range(count)]
     for worker in workers:
         worker.start()
     try:
@@ -211,22 +243,22 @@ def inProcesses(classes, count, tell):
         raise
 
 
-def run(classes, count, tell):
-    if count > 1:
-        inProcesses(classes, count, tell)
+def run(classes, count, tell, limit):
+    if count > 0:
+        inProcesses(classes, count, tell, limit)
     else:
         for tests in classes.values():
             runClass(tests, tell)
 
 
-def rerun(report, count):
+def rerun(report, count, limit):
     """Run what failed once more, if it is little, and tell the report."""
     names = set(one.name.split(" ")[0] for one in report.of("failed"))
     # What could not be loaded has a name of unittest's.
     if 0 < len(names) <= FEW and all(
             name.startswith("tests.") for name in names):
         second = Report(sys.stderr)
-        run(discovered(sorted(names)), count, second.tell)
+        run(discovered(sorted(names)), count, second.tell, limit)
         report.forgive(names - set(one.name.split(" ")[0]
                                    for one in second.of("failed")))
 
@@ -294,8 +326,11 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests")
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help="of a package, a module, a class or a test")
-    parser.add_argument("-j", type=int, default=1, metavar="N",
-                        help="processes (1)")
+    parser.add_argument("-j", type=int, default=0, metavar="N",
+                        help="processes of their own (0: all runs in this)")
+    parser.add_argument("--limit", type=float, default=LIMIT_S,
+                        metavar="SECONDS", help="end such a process where a "
+                        "test takes longer ({})".format(LIMIT_S))
     parser.add_argument("--slowest", type=int, default=0, metavar="N",
                         help="print the tests that took longest")
     parser.add_argument("--rerun", action="store_true",
@@ -308,9 +343,9 @@ def main():
         return work()
     report = Report(sys.stderr)
     try:
-        run(discovered(given.names), given.j, report.tell)
+        run(discovered(given.names), given.j, report.tell, given.limit)
         if given.rerun:
-            rerun(report, given.j)
+            rerun(report, given.j, given.limit)
     except KeyboardInterrupt:
         report.close(given.slowest)
         sys.exit("interrupted")

@@ -1,6 +1,7 @@
 """Interrupts at every instant: before each bytecode of the library in turn.
 
-Before each line on Pythons that cannot trace bytecodes (up to 3.6), or do not take
+Or before each line of all that runs, what the library stands on included; also
+before each line only on Pythons that cannot trace bytecodes (up to 3.6), or do not take
 an exception everywhere there. What comes is KeyboardInterrupt, or what a signal
 handler would do.
 """
@@ -17,6 +18,7 @@ OPCODES = sys.version_info >= (3, 10)
 _LIBRARY = os.path.join(disk.ROOT, "iobeam") + os.sep
 # A double is not what a device runs.
 _DOUBLES = (_LIBRARY + "fake", _LIBRARY + "testing")
+_TESTS = os.path.join(disk.ROOT, "tests") + os.sep
 
 
 def interrupt():
@@ -24,13 +26,31 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-class Interrupt(object):
-    """Carries out `act` at instant `number` of what it runs, once."""
+def isOfLibrary(name):
+    """Tell whether a file of code is the library's."""
+    return name.startswith(_LIBRARY) and not name.startswith(_DOUBLES)
 
-    def __init__(self, number, act=interrupt):
+
+class Interrupt(object):
+    """Carries out `act` at instant `number` of what it runs, once.
+
+    Attributes:
+        isDue (bool): that instant has come.
+        line (str, int): the file and the line that it came before.
+        isDropped (bool): nothing of it came out of what ran.
+    """
+
+    def __init__(self, number, act=interrupt, covers=isOfLibrary):
         self._left = number
+        self.line, self.isDropped = None, False
         self._act = act
-        self._event = "opcode" if OPCODES else "line"
+        self._covers = covers
+        self._event = ("opcode" if OPCODES and covers is isOfLibrary
+                       else "line")
+
+    @property
+    def isDue(self):
+        return self._left < 0
 
     def run(self, work):
         """Returns whether `work` came to its end before that instant.
@@ -41,7 +61,8 @@ class Interrupt(object):
         sys.settrace(self._enter)
         try:
             work()
-            return self._left >= 0
+            self.isDropped = self.isDue
+            return not self.isDue
         except (KeyboardInterrupt, SystemExit):
             return False
         finally:
@@ -50,8 +71,7 @@ class Interrupt(object):
                 sys.exc_clear()  # or its traceback lives on in this frame
 
     def _enter(self, frame, event, _):
-        name = frame.f_code.co_filename
-        if not name.startswith(_LIBRARY) or name.startswith(_DOUBLES):
+        if not self._covers(frame.f_code.co_filename):
             return None
         if self._event == "opcode":
             frame.f_trace_opcodes = True
@@ -61,6 +81,7 @@ class Interrupt(object):
         if event == self._event:
             self._left -= 1
             if self._left == -1:
+                self.line = frame.f_code.co_filename, frame.f_lineno
                 self._act()
         return self._trace
 
@@ -88,4 +109,24 @@ def everyInstant(begin, work, check, step=1, act=lambda state: interrupt()):
         check(state, isDone)
         if isDone:
             return number
+        number += step
+
+
+def everyLine(begin, work, step=1):
+    """Interrupt ``work(state)`` before each line of all that runs but tests.
+
+    Returns:
+        int, list of (str, int): how many were interrupted, and the lines of
+        which the interrupt did not come out of `work`.
+    """
+    number, dropped = 0, []
+    while True:
+        state = begin()
+        interrupt_ = Interrupt(number, covers=lambda name: (
+            not name.startswith(_TESTS)))
+        interrupt_.run(lambda: work(state))
+        if not interrupt_.isDue:
+            return number // step, dropped
+        if interrupt_.isDropped:
+            dropped.append(interrupt_.line)
         number += step

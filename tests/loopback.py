@@ -185,13 +185,14 @@ class Loopback(object):
     def script(self, *steps, **where):
         """Append steps; ``path="imports"`` for requests of that path only."""
         with self._changed:
-            self._scripts.setdefault(where.get("path"), []).extend(
+            self._scripts.setdefault(_known(where.get("path")), []).extend(
                 map(_asStep, steps))
 
     def always(self, step, path=None):
         """Set what follows the script; None for the correct backend again."""
         with self._changed:
-            self._always[path] = None if step is None else _asStep(step)
+            self._always[_known(path)] = (None if step is None
+                                          else _asStep(step))
 
     def imports(self):
         """Return the import requests so far."""
@@ -593,6 +594,13 @@ class _Headers(dict):
 
 
 _OK = Step("ok", {})
+
+
+def _known(path):
+    if path is not None and path.startswith("/"):
+        raise ValueError("path={!r} is no request's; they begin after /v1/"
+                         .format(path))
+    return path
 
 
 def _asStep(given):

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import warnings
 
 from iobeam.http import request
 
@@ -150,6 +151,14 @@ def quiet(test):
 
 
 # -- tokens -------------------------------------------------------------------------
+
+
+def ignoreWarnings(test):
+    """Ignore Python's own warnings for the length of a test."""
+    caught = warnings.catch_warnings()
+    caught.__enter__()
+    test.addCleanup(caught.__exit__, None, None, None)
+    warnings.simplefilter("ignore")
 
 
 def segment(claims, padded=False, standard=False):

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 from iobeam import cli, configuration, iobeam, outbox, testing
@@ -93,7 +94,7 @@ class SnippetsTest(ScriptCase):
         client = iobeam.ClientBuilder(1, loopback.makeToken(1)) \
             .registerOrSetId("dev").setRetries(0).build()
         self.addCleanup(client.close)
-        self.server.script((0, 503, {}, ""), path="/imports")
+        self.server.script((0, 503, {}, ""), path="imports")
         logging.disable(logging.CRITICAL)
         self.addCleanup(logging.disable, logging.NOTSET)
         readings = [{"a": 1}, {"a": 2}]
@@ -190,9 +191,17 @@ class ServiceTest(ScriptCase):
             stderr=subprocess.PIPE, env=dict(
                 os.environ, FIRST=str(first), PYTHONDONTWRITEBYTECODE="1",
                 PYTHONPATH=os.pathsep.join([self.code, ROOT])))
+        limits = [threading.Timer(120, child.kill)]
+        if sys.version_info[0] == 2:
+            # its sockets' finalizers are Python, and drop what a handler raises
+            limits.append(threading.Timer(30, child.terminate))
+        for limit in limits:
+            limit.start()
         told = [child.stdout.readline() for _ in range(lines)]
         child.terminate()
         out, said = child.communicate()
+        for limit in limits:
+            limit.cancel()
         self.assertEqual(0, child.returncode, said.decode("utf-8", "replace"))
         self.assertNotIn(b"Traceback", said)
         return [line.split() for line in told + out.splitlines()]

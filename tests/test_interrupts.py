@@ -4,6 +4,7 @@ IOBEAM_CLIENT_INTERRUPT_STEP (61) leaves instants out; 1 tries each of them.
 """
 from __future__ import absolute_import
 
+import gc
 import os
 import shutil
 import sys
@@ -14,7 +15,7 @@ import unittest
 from iobeam import iobeam, testing
 from iobeam.http import request
 from iobeam.resources import rows as rowqueue
-from tests import disk, interrupts, support
+from tests import disk, interrupts, loopback, support
 from tests.support import mock
 
 STEP = int(os.environ.get("IOBEAM_CLIENT_INTERRUPT_STEP", "61"))
@@ -303,6 +304,58 @@ class OtherThreadTest(Case):
             scene.client.close()
 
         self.each(lambda scene: scene.client.send(), check=check)
+
+
+class LibrariesTest(support.TestCase):
+    """Ctrl-C amid what a send runs through in requests and in Python itself."""
+
+    STEP = 5  # less than the lines of any finalizer there
+
+    def setUp(self):
+        support.TestCase.setUp(self)
+        self.server = loopback.Loopback()
+        self.addCleanup(self.server.close)
+        self.client = disk.builder(self.server).build()
+        self.addCleanup(self.client.close)
+        self.store = self.client.createDataStore(["v"])
+        gc.disable()
+        self.addCleanup(gc.enable)
+        # of sockets that were interrupted before anybody had them
+        support.ignoreWarnings(self)
+
+    def begin(self, step):
+        gc.collect(0)  # what the interrupt before has left closes now
+        self.server.always(None, path="imports")
+        self.client.send()
+        self.server.always(step, path="imports")
+        self.store.add(1, {"v": 1})
+
+    def send(self):
+        try:
+            self.client.send()
+        except request.Error:
+            pass
+
+    def everyLine(self, step):
+        """Interrupt such a send at each; the lines where that was dropped."""
+        found = []
+        # a lock that is left held would hold up this thread for ever
+        thread = threading.Thread(target=lambda: found.extend(
+            interrupts.everyLine(lambda: self.begin(step),
+                                 lambda _: self.send(), self.STEP)))
+        thread.daemon = True
+        thread.start()
+        thread.join(120)
+        self.assertTrue(found, "it hangs")
+        count, dropped = found
+        self.assertGreater(count, 100)
+        return dropped
+
+    def test_it_comes_out_and_the_next_send_goes_on(self):
+        for step in ("ok", "html", "half-body"):
+            dropped = self.everyLine(step)
+            if sys.version_info[0] > 2:  # 2.7's sockets have such finalizers
+                self.assertEqual([], dropped, step)
 
 
 class HeldTest(unittest.TestCase):

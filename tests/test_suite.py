@@ -61,6 +61,23 @@ class BadTest(unittest.TestCase):
 
     test_2 = test_3 = test_4 = test_1
 """
+_HANGING = """
+import time
+
+class HangingTest(unittest.TestCase):
+    def test_passes(self):
+        pass
+
+    def test_waits_for_ever(self):
+        time.sleep(600)
+"""
+_INTERRUPTED = """
+import unittest
+
+class InterruptedTest(unittest.TestCase):
+    def test_is_cut_short(self):
+        raise KeyboardInterrupt()
+"""
 _BROKEN = "import nothing_of_that_name\n"
 
 
@@ -90,7 +107,7 @@ class RunnerTest(support.TestCase):
 
     def test_what_failed_can_be_run_once_more_and_is_named_all_the_same(self):
         self.write("test_some.py", _UNSTEADY)
-        for arguments in ((), ("-j", "2")):
+        for arguments in ((), ("-j", "1"), ("-j", "2")):
             self.write("tried", "")
             code, said = self.run_("--rerun", *arguments)
             self.assertEqual(0, code, said)
@@ -106,7 +123,7 @@ class RunnerTest(support.TestCase):
     def test_what_fails_twice_or_in_numbers_has_failed(self):
         for code, count in ((_CASES, 1), (_BROKEN, 1), (_MANY, 4)):
             self.write("test_some.py", code)
-            for arguments in ((), ("-j", "2")):
+            for arguments in ((), ("-j", "1"), ("-j", "2")):
                 ended, said = self.run_("--rerun", *arguments)
                 self.assertEqual(1, ended, said)
                 self.assertIn(" {} failed,".format(count),
@@ -132,12 +149,31 @@ class RunnerTest(support.TestCase):
 
     def test_what_cannot_be_loaded_fails(self):
         self.write("test_broken.py", _BROKEN)
-        for arguments in ((), ("-j", "2")):
+        for arguments in ((), ("-j", "1"), ("-j", "2")):
             code, said = self.run_(*arguments)
             self.assertEqual(1, code)
             self.assertIn("nothing_of_that_name", said)
             self.assertEqual("1 passed, 2 failed, 2 skipped",
                              said.splitlines()[-1])
+
+    def test_what_hangs_is_ended_and_named_and_the_rest_runs(self):
+        self.write("test_some.py", _CASES + _HANGING)
+        for count in ("1", "2"):
+            code, said = self.run_("-j", count, "--limit", "2")
+            self.assertEqual(1, code)
+            self.assertIn(
+                "ended with {}, amid tests.test_some.HangingTest."
+                "test_waits_for_ever".format(-signal.SIGABRT), said)
+            if sys.version_info[0] > 2:  # 2.7 has nothing to say where
+                self.assertIn("in test_waits_for_ever", said)
+            self.assertEqual("2 passed, 2 failed, 2 skipped",
+                             said.splitlines()[-1])
+
+    def test_what_was_interrupted_has_not_passed(self):
+        self.write("test_some.py", _INTERRUPTED)
+        code, said = self.run_()
+        self.assertEqual(1, code)
+        self.assertIn("0 passed, 0 failed, 0 skipped", said)
 
     def test_a_process_that_dies_fails_its_class_and_no_other(self):
         self.write("test_some.py", _CASES + _DEADLY)

@@ -95,8 +95,8 @@ def chain(failure):
     waiting, seen = [failure], []
     while waiting and len(seen) < _MAX_DEPTH:
         one = waiting.pop(0)
-        if isinstance(one, BaseException) and not any(one is known
-                                                      for known in seen):
+        # by identity: an exception may have a comparison of its own
+        if isinstance(one, BaseException) and id(one) not in map(id, seen):
             seen.append(one)
             yield one
             waiting += list(one.args) + [

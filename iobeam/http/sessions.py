@@ -1,6 +1,7 @@
 """Sessions whose connections keep the deadline, and the answers they bring."""
 from __future__ import absolute_import
 
+import io
 import re
 
 from requests import adapters, structures, utils
@@ -9,9 +10,32 @@ from requests.exceptions import ConnectionError as RequestsConnectionError  # no
 from requests.models import Response
 
 from iobeam.http import address, failures, replaced, sockets
-from iobeam.utils import compat
+
+try:
+    import queue
+except ImportError:  # 2.7
+    import Queue as queue
 
 _PIECE = 16384  # bytes unpacked at a time
+
+
+class _Idle(queue.LifoQueue):
+    """A pool's connections that wait for a request, where nobody waits for them.
+
+    The locks of urllib3's own queue may be left held by nobody, where a signal
+    handler raises something in there; urllib3 then waits for them for ever.
+    """
+
+    def get(self, block=False, timeout=None):
+        try:
+            return self.queue.pop()
+        except IndexError:
+            raise queue.Empty()  # urllib3 makes one
+
+    def put(self, item, block=False, timeout=None):
+        if len(self.queue) >= self.maxsize:
+            raise queue.Full()  # urllib3 closes it
+        self.queue.append(item)
 
 
 class _DeadlineAdapter(adapters.HTTPAdapter):
@@ -50,6 +74,8 @@ class _DeadlineAdapter(adapters.HTTPAdapter):
             if base not in self._classes:
                 self._classes[base] = sockets.deadlineConnection(base)
             pool.ConnectionCls = self._classes[base]
+            # not another one: urllib3 2 closes what is in this one in the end
+            pool.pool.__class__ = _Idle
             makeRoom(self._pools)
             self._pools[url] = pool, base
         return pool
@@ -72,6 +98,8 @@ class _DeadlineAdapter(adapters.HTTPAdapter):
         return self._paths[request.url]
 
     def build_response(self, request, raw):
+        if isinstance(raw, io.IOBase):
+            raw.__class__ = _withoutFinalizer(type(raw))
         response = Response()
         response.status_code = raw.status
         response.reason = raw.reason
@@ -82,6 +110,19 @@ class _DeadlineAdapter(adapters.HTTPAdapter):
         response.request = request
         response.connection = self
         return response
+
+
+def _withoutFinalizer(base, classes={}):
+    """Return a subclass of a class of files that are not closed as they go.
+
+    io's finalizer asks whether a file is closed; urllib3's answers in Python,
+    and what a signal handler raises in there is dropped without a word: a
+    program that is told to end by SIGTERM or Ctrl-C would go on.
+    """
+    if base not in classes:
+        # built-in and without effect: no signal handler runs in there
+        classes[base] = type(base.__name__, (base,), {"__del__": dict})
+    return classes[base]
 
 
 class _Session(replaced.Session):
@@ -106,20 +147,6 @@ def makeSession():
     for scheme in ("http://", "https://"):
         session.mount(scheme, _DeadlineAdapter())
     return session
-
-
-def freeLocks(adapter):
-    """Make what an interrupt has left usable, if only to be closed.
-
-    An interrupt in the first instant of a queue's ``with`` leaves its lock
-    held, by nobody: who closes the pool would wait for ever.
-    """
-    pools = getattr(getattr(adapter, "poolmanager", None), "pools", None)
-    for key in list(pools.keys()) if pools is not None else ():
-        lock = getattr(getattr(pools.get(key), "pool", None), "mutex", None)
-        if lock is not None:
-            compat.acquireWithin(lock, 0.5)  # held for microseconds
-            lock.release()
 
 
 def makeRoom(cache):

@@ -59,10 +59,12 @@ class Exchange(object):
         self.ended = compat.monotonic()
         self.isOver = (self.isWritten and not self.isEarly
                        and self.reader is not None and self.reader.isClean)
-        if self.isOver:
-            self.response = None
-        else:
+        if not self.isOver:
             self.abandon()
+        elif self.response is not None:
+            # or its finalizer does it, which drops what a signal handler raises
+            self.response.close()
+            self.response = None
 
     def abandon(self):
         """Hang up. The connection itself may be another thread's by now."""
@@ -91,6 +93,8 @@ class _AnswerReader(io.RawIOBase):
     Interim answers (RFC 9110, 15.2) are read over here, since http.client
     knows but one of them, and takes each other for the answer itself.
     """
+
+    _file = None  # for its finalizer, where __init__ was cut short
 
     def __init__(self, sock):
         # the file keeps the socket open for as long as the answer is read
@@ -163,7 +167,7 @@ class _AnswerReader(io.RawIOBase):
         self.isClean = not (self._ahead or self._isUpgrade or buffered())
 
     def close(self):
-        if not self.closed:
+        if not self.closed and self._file is not None:
             self._file.close()
             self._socket = None  # on 2.7, whoever refers to it keeps it open
         io.RawIOBase.close(self)

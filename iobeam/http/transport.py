@@ -130,7 +130,6 @@ class Channel(object):
                     own.close()  # this process's ends of its connections
                 continue
             for adapter in getattr(session, "adapters", {}).values():
-                sessions.freeLocks(adapter)
                 adapter.close()
         return self._sessions.setdefault(key, fresh)
 

@@ -15,6 +15,7 @@ import unittest
 import zlib
 
 import requests
+from requests import adapters
 
 from iobeam.http import call as calls
 from iobeam.http import request, sockets, transport
@@ -284,6 +285,24 @@ class WireTest(TransportCase):
             self.post(channel)
             self.assertEqual(expected, [found.connection for found
                                         in self.server.requests])
+
+    def test_as_many_wait_for_their_next_request_as_requests_keeps(self):
+        channel = self.channel()
+        count = adapters.DEFAULT_POOLSIZE + 2
+        for total in (count, count + 2):
+            gone = threading.Event()
+            self.server.script(*[loopback.step("ok", until=gone)] * count)
+            before = len(self.server.requests)
+            threads = [threading.Thread(target=self.get, args=(channel,))
+                       for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            self.server.waitFor(
+                lambda: len(self.server.requests) == before + count)
+            gone.set()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(total, self.server.connections)
 
     def test_closed_channels_leave_no_socket(self):
         self.post()  # what stays open after the first request stays for good
