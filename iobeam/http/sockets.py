@@ -19,7 +19,7 @@ import socket
 
 from requests.packages.urllib3 import exceptions as urllib3errors
 
-from iobeam.http import address, failures, settings
+from iobeam.http import address, failures, heads, settings
 from iobeam.http import call as calls
 from iobeam.utils import compat
 
@@ -112,14 +112,25 @@ class _AnswerReader(io.RawIOBase):
     def readinto(self, buffer):
         if self._isClosing:
             return 0
-        if not self.sawHead and not self.sawEnd:
-            self._ahead = self._readHead()
+        self._seeHead()
         if not self._ahead:
             return self._receiveInto(buffer)
         count = min(len(buffer), len(self._ahead))
         buffer[:count] = self._ahead[:count]
         self._ahead = self._ahead[count:]
         return count
+
+    def takeHead(self):
+        """Read the head, and take it off if it is ordinary; else None."""
+        self._seeHead()
+        found = heads.takeOrdinary(self._ahead)
+        if found is not None:
+            self._ahead = found[-1]
+        return found
+
+    def _seeHead(self):
+        if not self.sawHead and not self.sawEnd:
+            self._ahead = self._readHead()
 
     def _readHead(self):
         """Return the head of the answer, and what came with it."""
@@ -237,15 +248,29 @@ def _deadlineResponse(base):
             base.__init__(self, _DeadlineSocket(sock, exchange), *args,
                           **kwargs)
             exchange.response = self
+            self._mayBeShort = kwargs.get("method") in ("GET", "POST")
 
         def begin(self):
-            base.begin(self)
             reader = self._exchange.reader
+            found = (reader.takeHead() if self._mayBeShort
+                     and self.headers is None else None)
+            if found is not None:
+                self._beginWith(*found)
+                return
+            base.begin(self)
             if reader.sawEnd and not reader.sawHead:
                 # http.client takes an end amid the headers for their end
                 self.close()
                 raise socket.error(errno.ECONNRESET,
                                    "the answer ended amid its headers")
+
+        def _beginWith(self, status, reason, headers, length, _):
+            self.version = 11
+            self.status = self.code = status
+            self.reason = reason
+            self.headers = self.msg = headers
+            self.length = length
+            self.chunked = self.will_close = False
 
     return DeadlineResponse
 

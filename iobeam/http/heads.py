@@ -1,0 +1,58 @@
+"""Heads of answers as servers write them, for far less than a parser of mail.
+
+http.client takes every head for a mail's, which costs as much as all the rest
+of reading a small answer. What is not plainly ordinary here is left to it.
+"""
+from __future__ import absolute_import
+
+import re
+
+try:
+    from http import client
+except ImportError:  # 2.7
+    client = None
+
+_MOST = 50  # headers; http.client refuses over 100
+_HEAD = re.compile(
+    b"HTTP/1\\.1 ([2-5][0-9][0-9]) ([\\x20-\\x7e]*)\r\n"
+    b"((?:[0-9A-Za-z-]+: [\\x21-\\x7e][\\x20-\\x7e]*\r\n)+)\r\n")
+_LENGTH = re.compile("[0-9]{1,9}\\Z")
+# RFC 9112, 6.3: what else says where an answer ends
+_BODILESS = (204, 304)
+
+
+def takeOrdinary(ahead):
+    """Take a head off what has come of an answer.
+
+    Args:
+        ahead (bytes): with the whole head.
+
+    Returns:
+        (int, str, http.client.HTTPMessage, int, bytes): status, reason,
+        headers, length of the body in bytes, and what came after the head.
+        None if http.client has to look at it, as always on 2.7: the body's
+        end is said by something else than a Content-Length, or anything is
+        unusual.
+    """
+    found = _HEAD.match(ahead) if client else None
+    if found is None or int(found.group(1)) in _BODILESS:
+        return None
+    message, length = client.HTTPMessage(), None
+    lines = found.group(3).decode("ascii").split("\r\n")
+    if len(lines) > _MOST:
+        return None
+    for line in lines[:-1]:
+        name, _, value = line.partition(": ")
+        message[name] = value
+        known = name.lower()
+        if known == "content-length":
+            if length is not None or not _LENGTH.match(value):
+                return None
+            length = int(value)
+        elif known == "transfer-encoding" or (
+                known == "connection" and value.lower() != "keep-alive"):
+            return None
+    if length is None:
+        return None
+    return (int(found.group(1)), found.group(2).decode("ascii").strip(),
+            message, length, ahead[found.end():])
