@@ -253,7 +253,7 @@ def _deadlineResponse(base):
         def begin(self):
             reader = self._exchange.reader
             found = (reader.takeHead() if self._mayBeShort
-                     and self.headers is None else None)
+                     and self.msg is None else None)
             if found is not None:
                 self._beginWith(*found)
                 return
