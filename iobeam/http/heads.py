@@ -8,7 +8,7 @@ from __future__ import absolute_import
 import re
 
 try:
-    from http import client
+    from http import client  # novm
 except ImportError:  # 2.7
     client = None
 

@@ -12,9 +12,9 @@ from requests.models import Response
 from iobeam.http import address, failures, replaced, sockets
 
 try:
-    import queue
+    import queue  # novm
 except ImportError:  # 2.7
-    import Queue as queue
+    import Queue as queue  # novm
 
 _PIECE = 16384  # bytes unpacked at a time
 
