@@ -7,18 +7,17 @@ from __future__ import absolute_import
 
 import re
 
-try:
+from iobeam.utils import compat
+
+if not compat.PY2:
     from http import client  # novm
-except ImportError:  # 2.7
-    client = None
 
 _MOST = 50  # headers; http.client refuses over 100
 _HEAD = re.compile(
     b"HTTP/1\\.1 ([2-5][0-9][0-9]) ([\\x20-\\x7e]*)\r\n"
     b"((?:[0-9A-Za-z-]+: [\\x21-\\x7e][\\x20-\\x7e]*\r\n)+)\r\n")
 _LENGTH = re.compile("[0-9]{1,9}\\Z")
-# RFC 9112, 6.3: what else says where an answer ends
-_BODILESS = (204, 304)
+_BODILESS = (204, 304)  # whatever their headers say (RFC 9112, 6.3)
 
 
 def takeOrdinary(ahead):
@@ -34,7 +33,7 @@ def takeOrdinary(ahead):
         end is said by something else than a Content-Length, or anything is
         unusual.
     """
-    found = _HEAD.match(ahead) if client else None
+    found = None if compat.PY2 else _HEAD.match(ahead)
     if found is None or int(found.group(1)) in _BODILESS:
         return None
     message, length = client.HTTPMessage(), None

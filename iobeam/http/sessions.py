@@ -10,11 +10,12 @@ from requests.exceptions import ConnectionError as RequestsConnectionError  # no
 from requests.models import Response
 
 from iobeam.http import address, failures, replaced, sockets
+from iobeam.utils import compat
 
-try:
-    import queue  # novm
-except ImportError:  # 2.7
+if compat.PY2:
     import Queue as queue  # novm
+else:
+    import queue  # novm
 
 _PIECE = 16384  # bytes unpacked at a time
 
