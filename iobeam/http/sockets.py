@@ -248,7 +248,9 @@ def _deadlineResponse(base):
             base.__init__(self, _DeadlineSocket(sock, exchange), *args,
                           **kwargs)
             exchange.response = self
-            self._mayBeShort = kwargs.get("method") in ("GET", "POST")
+            # http.client prints the heads that it reads, if it is asked to
+            self._mayBeShort = (not self.debuglevel and
+                                kwargs.get("method") in ("GET", "POST"))
 
         def begin(self):
             reader = self._exchange.reader

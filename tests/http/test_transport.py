@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -104,6 +105,16 @@ class WireTest(TransportCase):
         self.assertNotIn("Transfer-Encoding", sent.headers)
         self.assertNotIn("Cookie", sent.headers)
         self.assertEqual(sent.raw, b'{"a":1}')
+
+    @unittest.skipIf(sys.version_info[0] == 2, "2.7 reads all heads itself")
+    def test_who_has_http_client_print_sees_the_head_of_the_answer(self):
+        from http import client
+        printed = io.StringIO()
+        with mock.patch.object(client.HTTPConnection, "debuglevel", 1), \
+                mock.patch.object(sys, "stdout", printed):
+            self.post()
+        self.assertIn("reply: 'HTTP/1.1 ", printed.getvalue())
+        self.assertIn("header: Content-Length", printed.getvalue())
 
     def test_true_and_1_are_two_addresses(self):
         channel = self.channel()
