@@ -144,11 +144,12 @@ def work():
 class Worker(threading.Thread):
     """Has a process of its own run classes until there are none left."""
 
-    def __init__(self, classes, tell, limit):
+    def __init__(self, classes, tell):
         threading.Thread.__init__(self)
         self.daemon = True
-        self._classes, self._tell, self._limit = classes, tell, limit
+        self._classes, self._tell = classes, tell
         self._process = None
+        self._since, self._waits = 0, False
 
     def run(self):
         while True:
@@ -205,16 +206,17 @@ class Worker(threading.Thread):
             if outcome[0] in untold:
                 untold.remove(outcome[0])
 
+    def endIfSilent(self, limit):
+        """End the process if it has told nothing for `limit` seconds."""
+        if self._waits and compat.monotonic() - self._since > limit:
+            self._waits = False
+            self._process.send_signal(signal.SIGABRT)
+
     def _nextLine(self):
-        """Return what it tells next; it is ended if that takes too long."""
-        timer = threading.Timer(self._limit, self._process.send_signal,
-                                [signal.SIGABRT])
-        timer.daemon = True
-        timer.start()
-        try:
-            return self._process.stdout.readline()
-        finally:
-            timer.cancel()
+        self._since, self._waits = compat.monotonic(), True
+        line = self._process.stdout.readline()
+        self._waits = False
+        return line
 
 
 def inProcesses(classes, count, tell, limit):
@@ -226,7 +228,7 @@ def inProcesses(classes, count, tell, limit):
             named.append((name, tests))
         else:
             rest.append(tests)
-    workers = [Worker(named, tell, limit) for _ in range(count)]
+    workers = [Worker(named, tell) for _ in range(count)]
     for worker in workers:
         worker.start()
     try:
@@ -235,6 +237,8 @@ def inProcesses(classes, count, tell, limit):
         for worker in workers:
             while worker.is_alive():
                 worker.join(1)  # without a limit, 2.7 hears of no Ctrl-C
+                for each in workers:
+                    each.endIfSilent(limit)
     except KeyboardInterrupt:
         for worker in workers:
             worker.interrupt()

@@ -124,6 +124,8 @@ class Channel(object):
         own = self._settings.session
         fresh = own or sessions.makeSession()
         for old, session in list(self._sessions.items()):
+            if old == key:
+                continue  # another thread has begun with one meanwhile
             self._sessions.pop(old, None)
             if old[0] != key[0]:
                 if own is not None:

@@ -19,7 +19,7 @@ import requests
 from requests import adapters
 
 from iobeam.http import call as calls
-from iobeam.http import request, sockets, transport
+from iobeam.http import request, sessions, sockets, transport
 from tests import loopback, pace
 from tests.support import mock
 
@@ -296,6 +296,18 @@ class WireTest(TransportCase):
             self.post(channel)
             self.assertEqual(expected, [found.connection for found
                                         in self.server.requests])
+
+    def test_a_session_that_another_thread_has_begun_meanwhile_is_taken(self):
+        channel, make, others = self.channel(), sessions.makeSession, []
+
+        def makeLate():
+            if not others:
+                others.append(None)
+                others.append(channel._open())
+            return make()
+
+        with mock.patch.object(sessions, "makeSession", makeLate):
+            self.assertIs(channel._open(), others[1])
 
     def test_as_many_wait_for_their_next_request_as_requests_keeps(self):
         channel = self.channel()
