@@ -149,7 +149,7 @@ class Worker(threading.Thread):
         self.daemon = True
         self._classes, self._tell = classes, tell
         self._process = None
-        self._since, self._waits = 0, False
+        self._since = None  # when it began to wait for the process
 
     def run(self):
         while True:
@@ -208,14 +208,15 @@ class Worker(threading.Thread):
 
     def endIfSilent(self, limit):
         """End the process if it has told nothing for `limit` seconds."""
-        if self._waits and compat.monotonic() - self._since > limit:
-            self._waits = False
+        since = self._since
+        if since is not None and compat.monotonic() - since > limit:
+            self._since = None
             self._process.send_signal(signal.SIGABRT)
 
     def _nextLine(self):
-        self._since, self._waits = compat.monotonic(), True
+        self._since = compat.monotonic()
         line = self._process.stdout.readline()
-        self._waits = False
+        self._since = None
         return line
 
 

@@ -40,13 +40,13 @@ class Interrupt(object):
         isDropped (bool): nothing of it came out of what ran.
     """
 
-    def __init__(self, number, act=interrupt, covers=isOfLibrary):
+    def __init__(self, number, act=interrupt, covers=isOfLibrary,
+                 opcodes=OPCODES):
         self._left = number
         self.line, self.isDropped = None, False
         self._act = act
         self._covers = covers
-        self._event = ("opcode" if OPCODES and covers is isOfLibrary
-                       else "line")
+        self._event = "opcode" if opcodes else "line"
 
     @property
     def isDue(self):
@@ -122,11 +122,12 @@ def everyLine(begin, work, step=1):
     number, dropped = 0, []
     while True:
         state = begin()
-        interrupt_ = Interrupt(number, covers=lambda name: (
-            not name.startswith(_TESTS)))
-        interrupt_.run(lambda: work(state))
-        if not interrupt_.isDue:
+        made = Interrupt(
+            number, covers=lambda name: not name.startswith(_TESTS),
+            opcodes=False)
+        made.run(lambda: work(state))
+        if not made.isDue:
             return number // step, dropped
-        if interrupt_.isDropped:
-            dropped.append(interrupt_.line)
+        if made.isDropped:
+            dropped.append(made.line)
         number += step

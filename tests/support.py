@@ -150,15 +150,15 @@ def quiet(test):
     return test
 
 
-# -- tokens -------------------------------------------------------------------------
-
-
 def ignoreWarnings(test):
     """Ignore Python's own warnings for the length of a test."""
     caught = warnings.catch_warnings()
     caught.__enter__()
     test.addCleanup(caught.__exit__, None, None, None)
     warnings.simplefilter("ignore")
+
+
+# -- tokens -------------------------------------------------------------------------
 
 
 def segment(claims, padded=False, standard=False):

@@ -34,11 +34,11 @@ def takeOrdinary(ahead):
         unusual.
     """
     found = None if compat.PY2 else _HEAD.match(ahead)
-    if found is None or int(found.group(1)) in _BODILESS:
+    if found is None:
         return None
-    message, length = client.HTTPMessage(), None
+    status, message, length = int(found.group(1)), client.HTTPMessage(), None
     lines = found.group(3).decode("ascii").split("\r\n")
-    if len(lines) > _MOST:
+    if len(lines) > _MOST or status in _BODILESS:
         return None
     for line in lines[:-1]:
         name, _, value = line.partition(": ")
@@ -53,5 +53,5 @@ def takeOrdinary(ahead):
             return None
     if length is None:
         return None
-    return (int(found.group(1)), found.group(2).decode("ascii").strip(),
-            message, length, ahead[found.end():])
+    return (status, found.group(2).decode("ascii").strip(), message, length,
+            ahead[found.end():])

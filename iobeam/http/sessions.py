@@ -18,6 +18,7 @@ else:
     import queue  # novm
 
 _PIECE = 16384  # bytes unpacked at a time
+_withoutFinalizers = {}  # class of answers to its subclass
 
 
 class _Idle(queue.LifoQueue):
@@ -113,17 +114,18 @@ class _DeadlineAdapter(adapters.HTTPAdapter):
         return response
 
 
-def _withoutFinalizer(base, classes={}):
+def _withoutFinalizer(base):
     """Return a subclass of a class of files that are not closed as they go.
 
     io's finalizer asks whether a file is closed; urllib3's answers in Python,
     and what a signal handler raises in there is dropped without a word: a
     program that is told to end by SIGTERM or Ctrl-C would go on.
     """
-    if base not in classes:
+    if base not in _withoutFinalizers:
         # built-in and without effect: no signal handler runs in there
-        classes[base] = type(base.__name__, (base,), {"__del__": dict})
-    return classes[base]
+        _withoutFinalizers[base] = type(base.__name__, (base,),
+                                        {"__del__": dict})
+    return _withoutFinalizers[base]
 
 
 class _Session(replaced.Session):

@@ -59,12 +59,10 @@ class Exchange(object):
         self.ended = compat.monotonic()
         self.isOver = (self.isWritten and not self.isEarly
                        and self.reader is not None and self.reader.isClean)
-        if not self.isOver:
+        if self.isOver:
+            self._closeResponse()
+        else:
             self.abandon()
-        elif self.response is not None:
-            # or its finalizer does it, which drops what a signal handler raises
-            self.response.close()
-            self.response = None
 
     def abandon(self):
         """Hang up. The connection itself may be another thread's by now."""
@@ -74,8 +72,12 @@ class Exchange(object):
             self.sock.shutdown(socket.SHUT_RDWR)
         except (EnvironmentError, ValueError):
             pass  # hung up already
+        self._closeResponse()  # it would keep the socket open
+
+    def _closeResponse(self):
+        """Close it: its finalizer would drop what a signal handler raises."""
         response, self.response = self.response, None
-        if response is not None:  # it would keep the socket open
+        if response is not None:
             response.close()
 
     def mayFollow(self):
@@ -121,12 +123,17 @@ class _AnswerReader(io.RawIOBase):
         return count
 
     def takeHead(self):
-        """Read the head, and take it off if it is ordinary; else None."""
+        """Read the head, and take it off if it is ordinary; else None.
+
+        Returns:
+            (int, str, http.client.HTTPMessage, int): as `heads.takeOrdinary`.
+        """
         self._seeHead()
         found = heads.takeOrdinary(self._ahead)
-        if found is not None:
-            self._ahead = found[-1]
-        return found
+        if found is None:
+            return None
+        self._ahead = found[-1]
+        return found[:-1]
 
     def _seeHead(self):
         if not self.sawHead and not self.sawEnd:
@@ -266,7 +273,7 @@ def _deadlineResponse(base):
                 raise socket.error(errno.ECONNRESET,
                                    "the answer ended amid its headers")
 
-        def _beginWith(self, status, reason, headers, length, _):
+        def _beginWith(self, status, reason, headers, length):
             self.version = 11
             self.status = self.code = status
             self.reason = reason

@@ -28,7 +28,6 @@ def asHttpClientReads(head):
     return found
 
 
-@unittest.skipIf(compat.PY2, "2.7 reads all heads itself")
 class HeadsTest(unittest.TestCase):
     TAKEN = (
         ORDINARY,
@@ -75,6 +74,8 @@ class HeadsTest(unittest.TestCase):
         there is none.
         """
         found = heads.takeOrdinary(head)
+        if compat.PY2:  # it reads all heads itself
+            self.assertIsNone(found)
         if found is None:
             return False
         status, reason, headers, length, rest = found
@@ -90,7 +91,8 @@ class HeadsTest(unittest.TestCase):
 
     def test_ordinary_ones_are_taken(self):
         for head in self.TAKEN:
-            self.assertTrue(self.check(head), head)
+            self.assertEqual(not compat.PY2, self.check(head), head)
+        if not compat.PY2:
             self.assertEqual(b"{}x", heads.takeOrdinary(
                 ORDINARY + b"{}x")[-1])
 
@@ -106,8 +108,8 @@ class HeadsTest(unittest.TestCase):
                          "(a) <b@c>,"]) | st.text(max_size=5)), max_size=4),
         st.integers(100, 599), st.binary(max_size=4))
     def test_of_any_head(self, fields, status, rest):
-        self.check("HTTP/1.1 {} Reason\r\n{}\r\n".format(status, "".join(
-            "{}: {}\r\n".format(*field) for field in
+        self.check(u"HTTP/1.1 {} Reason\r\n{}\r\n".format(status, u"".join(
+            u"{}: {}\r\n".format(*field) for field in
             fields + [("Content-Length", 7)])).encode("utf-8") + rest)
 
     @given(st.integers(0, len(ORDINARY)), st.integers(0, 6),

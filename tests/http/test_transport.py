@@ -20,6 +20,7 @@ from requests import adapters
 
 from iobeam.http import call as calls
 from iobeam.http import request, sessions, sockets, transport
+from iobeam.utils import compat
 from tests import loopback, pace
 from tests.support import mock
 
@@ -106,10 +107,9 @@ class WireTest(TransportCase):
         self.assertNotIn("Cookie", sent.headers)
         self.assertEqual(sent.raw, b'{"a":1}')
 
-    @unittest.skipIf(sys.version_info[0] == 2, "2.7 reads all heads itself")
     def test_who_has_http_client_print_sees_the_head_of_the_answer(self):
-        from http import client
-        printed = io.StringIO()
+        client = sys.modules["httplib" if compat.PY2 else "http.client"]
+        printed = io.BytesIO() if compat.PY2 else io.StringIO()
         with mock.patch.object(client.HTTPConnection, "debuglevel", 1), \
                 mock.patch.object(sys, "stdout", printed):
             self.post()
