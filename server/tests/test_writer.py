@@ -8,6 +8,7 @@ from typing import Any, Optional, cast
 
 import pytest
 
+from iobeam_server import deadlines
 from iobeam_server.errors import ServerError, StorageUnavailable, TooBusy, UnknownDevice
 from iobeam_server.rules.points import Column, Kind
 from iobeam_server.storage.base import Batch, Part, Points
@@ -251,4 +252,116 @@ def test_what_was_written_is_not_kept() -> None:
     while known() is not None and time.monotonic() < until:
         time.sleep(0.001)
     assert known() is None
+    writer.close()
+
+
+def test_whoever_comes_to_a_writer_at_rest_writes_himself() -> None:
+    """Two ways between threads less for an import that comes alone."""
+    threads = []
+
+    class Noting:
+        def write(self, batches: Sequence[Batch]) -> Sequence[None]:
+            threads.append(threading.current_thread())
+            return [None] * len(batches)
+
+    writer = start(Noting())
+    writer.write(batch())
+    writer.close()
+    assert threads == [threading.current_thread()]
+
+
+def test_the_end_of_one_request_does_not_end_the_writing_for_others() -> None:
+    store = GatedStore()
+    seen = []
+
+    class Looking:
+        def write(self, batches: Sequence[Batch]) -> Sequence[Optional[ServerError]]:
+            done = store.write(batches)
+            seen.append(deadlines.current.get())
+            deadlines.check()
+            return done
+
+    writer = start(Looking())
+    deadline = deadlines.Deadline(None)
+
+    def first() -> None:
+        with deadlines.running(deadline):
+            writer.write(batch())
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert store.entered.acquire(timeout=WAIT_S)
+    second = Call(writer, batch())
+    queued(writer, 10)
+    deadline.cancel(ServerError("the server stops"))
+    store.gate.set()
+    thread.join(WAIT_S)
+    assert second.finish() is None
+    writer.close()
+    assert seen == [None, None]
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_a_thread_that_is_interrupted_leaves_the_writing_to_others(
+    interrupt: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = GatedStore()
+
+    class Interrupted:
+        is_first = True
+
+        def write(self, batches: Sequence[Batch]) -> Sequence[Optional[ServerError]]:
+            was_first, self.is_first = self.is_first, False
+            done = store.write(batches)
+            if was_first:
+                raise interrupt
+            return done
+
+    writer = start(Interrupted())
+    calls: list[Call] = []
+
+    def others() -> None:
+        assert store.entered.acquire(timeout=WAIT_S)
+        calls.extend(Call(writer, batch()) for _ in range(3))
+        queued(writer, 30)
+        store.gate.set()
+
+    helper = threading.Thread(target=others)
+    helper.start()
+    with pytest.raises(interrupt):
+        writer.write(batch())
+    helper.join(WAIT_S)
+    assert [call.finish() for call in calls] == [None] * 3
+    assert [len(group) for group in store.groups] == [1, 3]
+    writer.close()
+
+
+def test_a_batch_that_shared_the_group_of_an_interrupted_thread_is_told_so() -> None:
+    store = GatedStore()
+    gate = store.gate
+
+    class Interrupted:
+        def write(self, batches: Sequence[Batch]) -> Sequence[Optional[ServerError]]:
+            done = store.write(batches)
+            if len(batches) > 1:
+                raise KeyboardInterrupt
+            return done
+
+    writer = start(Interrupted())
+    first = Call(writer, batch())
+    assert store.entered.acquire(timeout=WAIT_S)
+    threading.excepthook, kept = (lambda _: None), threading.excepthook
+    try:
+        calls = [Call(writer, batch()) for _ in range(2)]
+        queued(writer, 20)
+        gate.set()
+        for call in calls:
+            call.join(WAIT_S)
+    finally:
+        threading.excepthook = kept
+    assert first.finish() is None
+    assert sorted(str(type(call.error)) for call in calls) == sorted(
+        [str(type(None)), str(RuntimeError)]
+    ), "the one who wrote has the exit itself, which no thread keeps"
+    writer.write(batch())
     writer.close()
