@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
@@ -21,11 +23,16 @@ from iobeam_server.storage.sqlite.store import SqliteStorage
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "data.db"
+    (tmp_path / "place").mkdir()
+    return tmp_path / "place" / "data.db"
 
 
-@pytest.fixture
-def store(path: Path) -> Iterator[SqliteStorage]:
+@pytest.fixture(params=["by its name", "by looking"])
+def store(
+    path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SqliteStorage]:
+    if request.param == "by looking":  # as where there is no Linux
+        monkeypatch.delattr(os, "O_PATH")
     with contextlib.closing(SqliteStorage(str(path))) as opened:
         opened.projects.create("one", 0)
         assert opened.write([batch([[1, 1]])]) == [None]
@@ -130,3 +137,27 @@ def test_a_link_may_lead_to_it(tmp_path: Path) -> None:
         shutil.copy(tmp_path / "disk" / "data.db", link)
         with pytest.raises(StorageAway):
             store.write([batch([[2, 2]])])
+
+
+def test_what_it_opens_it_closes_and_the_locks_of_the_database_hold(tmp_path: Path) -> None:
+    """Any other file that is opened and closed on a database lets go of its locks."""
+    path = tmp_path / "data.db"
+    with contextlib.closing(SqliteStorage(str(path), busy_timeout_s=0.1)) as first:
+        opened = set(os.listdir("/proc/self/fd"))
+        with first.writing():
+            file.OpenedFile(str(path)).close()
+            tried = subprocess.run(
+                [
+                    sys.executable,
+                    "-c",
+                    "import sqlite3, sys;"
+                    "sqlite3.connect(sys.argv[1], timeout=0.1).execute('BEGIN IMMEDIATE')",
+                    str(path),
+                ],
+                capture_output=True,
+                text=True,
+            )
+            assert "database is locked" in tried.stderr
+        assert set(os.listdir("/proc/self/fd")) == opened
+    left = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+    assert not {one for one in left if one.startswith(str(path))}
