@@ -26,8 +26,10 @@ class Budget:
     def __init__(self, limit: int, waiting: int = 0) -> None:
         self._limit = limit
         self._places = waiting
+        self._waiting = 0
         self._taken = 0
-        self._given = threading.Condition()
+        self._lock = threading.Lock()  # by itself it costs a third of the condition on it
+        self._given = threading.Condition(self._lock)
 
     @property
     def taken(self) -> int:
@@ -44,16 +46,17 @@ class Budget:
         Raises:
             TooBusy: there is no room for it; nothing was taken.
         """
-        with self._given:
+        with self._lock:
             if not self._fits(size):
                 self._wait(size, wait_s)
             self._taken += size
 
     def give(self, size: int) -> None:
         """Give bytes back, all of a share or a part."""
-        with self._given:
+        with self._lock:
             self._taken -= size
-            self._given.notify_all()
+            if self._waiting:
+                self._given.notify_all()
 
     def _fits(self, size: int) -> bool:
         return self._taken == 0 or self._taken + size <= self._limit
@@ -61,12 +64,12 @@ class Budget:
     def _wait(self, size: int, wait_s: float) -> None:
         """Wait until the size fits; the caller holds the lock."""
         fits = False
-        if wait_s > 0 and self._places > 0:
-            self._places -= 1
+        if wait_s > 0 and self._waiting < self._places:
+            self._waiting += 1
             try:
                 fits = self._given.wait_for(lambda: self._fits(size), wait_s)
             finally:
-                self._places += 1
+                self._waiting -= 1
         if not fits:
             raise TooBusy(
                 f"the bodies of other requests take {self._taken} bytes of the {self._limit} "

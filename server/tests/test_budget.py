@@ -70,7 +70,7 @@ def test_few_may_wait_and_not_for_long() -> None:
     budget.take(10)
     got: list[str] = []
     first = waiter(budget, got, 0.3)
-    while budget._places:
+    while not budget._waiting and first.is_alive():
         first.join(0.001)
     second = waiter(budget, got)
     second.join(WAIT_S)

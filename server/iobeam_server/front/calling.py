@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
-from typing import Any, Callable, NamedTuple, Optional, Protocol
+from typing import Any, Callable, Optional, Protocol
 
 from iobeam_server.app import Route
 from iobeam_server.front.head import Head
@@ -60,33 +60,15 @@ class Answer:
         return not self.status.startswith(WITHOUT_BODY)
 
 
-class Place(NamedTuple):
-    """The two ends of a connection, as the application sees them."""
-
-    client: str
-    client_port: int
-    server: str
-    server_port: int
-    scheme: str
-
-
-def environ(head: Head, body: bytes, place: Place) -> dict[str, Any]:
-    """Return a request as PEP 3333 describes it."""
-    made: dict[str, Any] = {
-        "REMOTE_ADDR": place.client,
-        "REMOTE_PORT": str(place.client_port),
-        "REQUEST_METHOD": head.method,
-        "SERVER_NAME": place.server,
-        "SERVER_PORT": str(place.server_port),
-        "SERVER_PROTOCOL": f"HTTP/{head.version}",
+def surroundings(server: str, port: int, scheme: str) -> dict[str, Any]:
+    """Return what PEP 3333 wants to be in every request to this server."""
+    return {
+        "SERVER_NAME": server,
+        "SERVER_PORT": str(port),
         "SERVER_SOFTWARE": IDENT,
         "SCRIPT_NAME": "",
-        "PATH_INFO": head.path,
-        "REQUEST_URI": head.target,
-        "QUERY_STRING": head.query,
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": place.scheme,
-        "wsgi.input": BytesIO(body),
+        "wsgi.url_scheme": scheme,
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.file_wrapper": FileBody,
@@ -94,6 +76,26 @@ def environ(head: Head, body: bytes, place: Place) -> dict[str, Any]:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
+
+
+def environ(
+    head: Head, body: bytes, client: str, port: int, around: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a request as PEP 3333 describes it.
+
+    Args:
+        client, port: the other end of the connection.
+        around: what `surroundings` returns.
+    """
+    made = around.copy()
+    made["REMOTE_ADDR"] = client
+    made["REMOTE_PORT"] = str(port)
+    made["REQUEST_METHOD"] = head.method
+    made["SERVER_PROTOCOL"] = f"HTTP/{head.version}"
+    made["PATH_INFO"] = head.path
+    made["REQUEST_URI"] = head.target
+    made["QUERY_STRING"] = head.query
+    made["wsgi.input"] = BytesIO(body)
     made.update(head.headers)
     if head.length != len(body):  # in chunks; or refused without it
         made["CONTENT_LENGTH"] = str(len(body))

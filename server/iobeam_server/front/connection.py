@@ -12,7 +12,7 @@ from iobeam_server.app import Route, render
 from iobeam_server.budget import Budget
 from iobeam_server.errors import BadRequest, ClientGone, HeaderTooLarge, TooBusy, TooLarge
 from iobeam_server.front import answers, calling, head
-from iobeam_server.front.calling import Answer, Place
+from iobeam_server.front.calling import Answer
 from iobeam_server.front.head import Chunked, Head
 from iobeam_server.front.hub import Hub
 from iobeam_server.front.pools import Job, asker
@@ -59,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
         self.address = address
         self.state = State.HEAD
         self._hub = hub
-        self._place = Place(address, port, hub.host, hub.port, hub.scheme)
+        self._port = port
         self._begun = time.monotonic()  # of the request, or of the wait for it
         self.until = self._begun + hub.header_timeout_s
         self.connecting: Optional[asyncio.Task[None]] = None
@@ -238,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
         assert self._head is not None
         self._pause()
         hub = self._hub
-        request = calling.environ(self._head, b"", self._place)
+        request = self._environ(b"")
 
         def judge() -> Optional[Answer]:
             is_welcome = hub.application.judge(request)
@@ -331,7 +331,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._held:
             self._pause()
         hub = self._hub
-        request = calling.environ(self._head, body, self._place)
+        request = self._environ(body)
         if self._route.pool == "none":
             self.state = State.WORK
             self._send(calling.call(hub.application, request))
@@ -347,6 +347,10 @@ class Connection(asyncio.BufferedProtocol):
                 release=self._budget_release(),
             )
         )
+
+    def _environ(self, body: bytes) -> dict[str, Any]:
+        assert self._head is not None
+        return calling.environ(self._head, body, self.address, self._port, self._hub.surroundings)
 
     def _asker(self) -> str:
         assert self._head is not None

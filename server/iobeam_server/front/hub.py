@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from iobeam_server.budget import Budget
 from iobeam_server.config import Config
 from iobeam_server.errors import TooBusy
+from iobeam_server.front import calling
 from iobeam_server.front.calling import Application
 from iobeam_server.front.pools import Pools
 from iobeam_server.metrics import Metrics
@@ -50,9 +51,9 @@ class Hub:
         self.config = config
         self.metrics = metrics
         self.pools = pools
-        self.host = host
         self.port = port
         self.scheme = scheme
+        self.surroundings = calling.surroundings(host, port, scheme)
         self.header_timeout_s = min(config.header_timeout_s, config.request_timeout_s)
         self.is_stopping = False
         self.loop: asyncio.AbstractEventLoop

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Optional
 
 from iobeam_server.errors import ServerError, UnknownDevice
@@ -19,16 +20,60 @@ from iobeam_server.storage.sqlite.sql import SqliteSql, is_minus_zero
 # 28k rows/s with executemany, 51k with 100 rows a statement. 256 x 3 stays under the 999
 # parameters of SQLite before 3.32; powers of two keep the number of prepared statements small.
 _ROWS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+_RUN = _ROWS[0]
+"""So many points of one series are written by a statement that is told of the series once."""
+
+
+def _inserting(column: str, rows: Iterable[str]) -> str:
+    return f"INSERT OR REPLACE INTO points (series_id, time, {column}) VALUES {','.join(rows)}"
+
+
+_COLUMNS = ("int_value", "real_value", "text_value")
 _INSERT = {
-    column: {
-        rows: f"INSERT OR REPLACE INTO points (series_id, time, {column}) VALUES "
-        + ",".join(["(?,?,?)"] * rows)
-        for rows in _ROWS
-    }
-    for column in ("int_value", "real_value", "text_value")
+    column: {rows: _inserting(column, ["(?,?,?)"] * rows) for rows in _ROWS} for column in _COLUMNS
+}
+_INSERT_RUN = {
+    column: _inserting(column, (f"(?1,?{2 * row + 2},?{2 * row + 3})" for row in range(_RUN)))
+    for column in _COLUMNS
 }
 
 _MINUS_ZERO = array("d", [-0.0]).tobytes()
+
+
+class _Inserts:
+    """Writes the points of one batch.
+
+    Args:
+        connection: amid a transaction.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._rests: dict[str, list[object]] = {}
+
+    def add(
+        self, column: str, series_id: int, times: Sequence[int], values: Sequence[object]
+    ) -> None:
+        """Write points of a series; those that make no whole run wait for `finish`."""
+        end = len(times) - len(times) % _RUN
+        for at in range(0, end, _RUN):
+            run: list[object] = [series_id] * (1 + 2 * _RUN)
+            run[1::2] = times[at : at + _RUN]
+            run[2::2] = values[at : at + _RUN]
+            self._connection.execute(_INSERT_RUN[column], run)
+        rest: list[object] = [series_id] * (3 * (len(times) - end))
+        rest[1::3] = times[end:]
+        rest[2::3] = values[end:]
+        self._rests.setdefault(column, []).extend(rest)
+
+    def finish(self) -> None:
+        """Write what waits, of all series together: all there is of an import of one row."""
+        for column, flat in self._rests.items():
+            at, left = 0, len(flat) // 3
+            for rows in _ROWS:
+                while left >= rows:
+                    self._connection.execute(_INSERT[column][rows], flat[at : at + 3 * rows])
+                    at, left = at + 3 * rows, left - rows
 
 
 class BatchWriter:
@@ -73,9 +118,7 @@ class BatchWriter:
         if batch.must_exist:
             for part in batch.parts:
                 self._need_device(batch.project_id, part.device_id or "", batch.register)
-        ints: list[object] = []
-        reals: list[object] = []
-        texts: list[object] = []
+        inserts = _Inserts(self._connection)
         zeros: list[tuple[int, int]] = []
         stale: list[tuple[int, int]] = []
         for part in batch.parts:
@@ -87,17 +130,17 @@ class BatchWriter:
                 stale += self._known.expired(self._sql, series_id, times)
                 types = set(map(type, values))
                 if kind is Kind.TEXT:
-                    texts += _flat(series_id, times, values)
+                    inserts.add("text_value", series_id, times, values)
                 elif kind is Kind.BOOLEAN:
-                    ints += _flat(series_id, times, list(map(int, values)))
+                    inserts.add("int_value", series_id, times, list(map(int, values)))
                 elif float not in types:
-                    ints += _flat(series_id, times, values)
+                    inserts.add("int_value", series_id, times, values)
                 elif int not in types:
-                    reals += _flat(series_id, times, values)
+                    inserts.add("real_value", series_id, times, values)
                 else:
-                    for kept, found in ((ints, int), (reals, float)):
+                    for stored, found in (("int_value", int), ("real_value", float)):
                         pairs = [pair for pair in zip(times, values) if type(pair[1]) is found]
-                        kept += _flat(series_id, *zip(*pairs))
+                        inserts.add(stored, series_id, *zip(*pairs))
                 if float in types and 0.0 in values:  # rare, or at least quick to see
                     zeros += _minus_zeros(series_id, column)
         if stale:
@@ -105,20 +148,11 @@ class BatchWriter:
                 "INSERT OR IGNORE INTO stale_hours (series_id, start) VALUES (?, ?)", stale
             )
             self._known.note_stale(stale)
-        self._insert("int_value", ints)
-        self._insert("real_value", reals)
-        self._insert("text_value", texts)
+        inserts.finish()
         if zeros:
             self._connection.executemany(
                 "UPDATE points SET int_value = 0 WHERE series_id = ? AND time = ?", zeros
             )
-
-    def _insert(self, column: str, flat: Sequence[object]) -> None:
-        at, left = 0, len(flat) // 3
-        for rows in _ROWS:
-            while left >= rows:
-                self._connection.execute(_INSERT[column][rows], flat[at : at + 3 * rows])
-                at, left = at + 3 * rows, left - rows
 
     def _need_device(self, project_id: int, device_id: str, register: bool) -> None:
         if not self._known.is_registered(self._sql, project_id, device_id):
@@ -177,14 +211,6 @@ class BatchWriter:
                 found = int(row[0])
             self._known.series[key] = found
         return found
-
-
-def _flat(series_id: int, times: Sequence[int], values: Sequence[object]) -> list[object]:
-    """Return points as one list: series, time, value, series, ..; by slices, no tuple each."""
-    flat: list[object] = [series_id] * (3 * len(times))
-    flat[1::3] = times
-    flat[2::3] = values
-    return flat
 
 
 def _minus_zeros(series_id: int, column: Column) -> list[tuple[int, int]]:
