@@ -1,9 +1,10 @@
-"""How the C library keeps memory that is free again."""
+"""How memory is looked after: what the C library keeps, how often garbage is looked for."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import threading
 
 # numbers of mallopt, glibc's malloc.h
@@ -12,6 +13,10 @@ MAPPED_BYTES = 256 * 1024
 """Whatever is larger goes back to the system at once: the buffers of large bodies."""
 TRIMMED_BYTES = 16 * 1024 * 1024
 """Free memory at the end that is kept."""
+GARBAGE_OBJECTS = 50_000
+"""New objects after which cycles are looked for. Each row of an import is a list that takes part
+in it: at CPython's 700 (2000 from 3.13 on), a tenth of what a large import costs was looking
+through rows that wait to be written."""
 
 
 def keep_little() -> None:
@@ -27,6 +32,11 @@ def keep_little() -> None:
         mallopt(_M_ARENA_MAX, 1)
         mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
         mallopt(_M_TRIM_THRESHOLD, TRIMMED_BYTES)
+
+
+def look_for_garbage_seldom() -> None:
+    """Let cycles of objects lie a little longer; what is in no cycle goes at once anyway."""
+    gc.set_threshold(GARBAGE_OBJECTS, *gc.get_threshold()[1:])
 
 
 class Returned:
