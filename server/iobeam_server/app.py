@@ -147,7 +147,19 @@ class AccessLog:
                 "status": falcon.http_status_to_code(resp.status),
                 "duration_ms": round((ended - started) * 1_000, 1),
             }
-            access_log.info("%s %s %s %s %sms", *answered.values(), extra={"fields": answered})
+            # `info` would look for the line of code that it is called from
+            access_log.handle(
+                access_log.makeRecord(
+                    access_log.name,
+                    logging.INFO,
+                    __file__,
+                    0,
+                    "%s %s %s %s %sms",
+                    tuple(answered.values()),
+                    None,
+                    extra={"fields": answered},
+                )
+            )
 
 
 class NoNul:
