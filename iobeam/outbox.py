@@ -223,6 +223,19 @@ class Outbox(object):
         with self.gate:
             return self.loose.take()
 
+    def addPacked(self, queue, cells):
+        """Add rows of the device to a store, packed as `flat.packed` does it.
+
+        Returns:
+            bool: False where this is amid another call of the thread.
+        """
+        with self.gate as entered:
+            if entered:
+                queue.extendPacked(cells, self.deviceId)
+        if entered:
+            self._commitIfFull()
+        return entered
+
     def grew(self, queue):
         """Commit if there are `autoFlush` rows in memory; pack old ones."""
         if self.deviceId is None:

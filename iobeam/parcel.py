@@ -108,7 +108,7 @@ class _Flat(_Joined):
     def __init__(self, parcel):
         self._parcel = parcel
         self._width = len(parcel.columns) + 1
-        self._cells = [rows.cells(count) for rows, count in parcel.pieces]
+        self._cells = [rows.readable(count) for rows, count in parcel.pieces]
 
     def _table(self):
         return [row for cells in self._cells

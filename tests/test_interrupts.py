@@ -14,6 +14,7 @@ import unittest
 
 from iobeam import iobeam, testing
 from iobeam.http import request
+from iobeam.resources import flat
 from iobeam.resources import rows as rowqueue
 from tests import disk, interrupts, loopback, support
 from tests.support import mock
@@ -175,6 +176,19 @@ class PackedTest(Case):
 
     def test_send(self):
         self.each(lambda scene: scene.client.send())
+
+    def test_rows_that_come_packed_are_all_there_or_none(self):
+        more = [60, 61, 62, 63]
+        found = mock.Mock(packed=lambda: flat.packed(
+            [cell for number in more
+             for cell in (number * 1000, number + 0.5)], 2, True))
+
+        def check(scene):
+            added = scene.client.pending() - len(ROWS)
+            self.assertIn(added, (0, len(more)))
+            self.check(scene, ROWS + more if added else ROWS)
+
+        self.each(lambda scene: scene.store._extendPacked(found), check=check)
 
     def test_add_and_send(self):
         def work(scene):

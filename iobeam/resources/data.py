@@ -347,12 +347,22 @@ class DataStore(object):
         """
         if _WATCHES_PID and os.getpid() != self._pid:
             self._checkFork()
-        self._extend(table.cellsOf(df, timeColumn, self._columns,
-                                   self._microseconds, self._value))
+        found = table.Table(df, timeColumn, self._columns, self._microseconds,
+                            self._value)
+        if not (found.isPlain and len(found) > rowqueue.UNPACKED_CELLS
+                and self._extendPacked(found)):
+            self._extend(found.cells(), found.isPlain)
 
-    def _extend(self, cells):
+    def _extendPacked(self, found):
+        """Append plain rows packed, in one step; False if they cannot be now."""
+        tracker = self.queue.tracker
+        return (tracker is not None and tracker.deviceId is not None
+                and tracker.addPacked(self.queue, found.packed()))
+
+    def _extend(self, cells, isPlain=False):
         """Append rows that lie flat, in one step."""
-        self.queue.isPlain = False
+        if not isPlain:
+            self.queue.isPlain = False
         self.queue.cells.extend(cells)
         if len(self.queue.cells) >= self.queue.highWater:
             self._grew()

@@ -7,7 +7,7 @@ from __future__ import absolute_import
 
 import datetime
 
-from iobeam.resources import values
+from iobeam.resources import flat, values
 from iobeam.utils import compat, utils
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -21,8 +21,8 @@ _USEC_PER_UNIT = {"s": 1000000, "ms": 1000, "us": 1}
 _SURE = compat.INTEGERS + compat.TEXTS  # types of which no value is a gap
 
 
-def cellsOf(frame, timeColumn, columns, toUsec, toCell):
-    """Return the rows of a DataFrame as a flat list: time, v1, .. , next row.
+class Table(object):
+    """The rows of a DataFrame, of which nothing has been added yet.
 
     Args:
         frame (pandas.DataFrame): the rows.
@@ -32,36 +32,92 @@ def cellsOf(frame, timeColumn, columns, toUsec, toCell):
         toCell (callable): (column, value) to what becomes of one that is not
             finite.
 
+    Attributes:
+        isPlain (bool): all of them are plain rows (see `flat.text`).
+
     Raises:
-        ValueError: it is no DataFrame, or cannot be stored; names the column,
-            and the row, counted from 0.
+        ValueError: it is no DataFrame, or a time cannot be stored; names the
+            column, and the row, counted from 0.
     """
-    if not all(hasattr(frame, name) for name in ("columns", "index", "loc")):
-        raise ValueError("df must be a pandas DataFrame, not {}".format(
-            utils.shorten(frame)))
-    names = _namesOf(frame)
-    if timeColumn is None:
-        times = _checkedIndex(frame.index)
-    elif timeColumn not in names:
-        raise ValueError("timeColumn: there is no column {} in {}".format(
-            utils.shorten(timeColumn), utils.shorten(names)))
-    else:
-        times = frame[timeColumn]
-        names.remove(timeColumn)
-    places = dict((name, place) for place, name in enumerate(columns, 1))
-    for name in names:
-        if name not in places:
-            raise ValueError(
-                "df can only contain this store's columns, not {}: drop it, "
-                "or name it as timeColumn".format(utils.shorten(name)))
-    if not names and len(times):
-        raise ValueError("df has no column of values")
-    width = len(columns) + 1
-    cells = [None] * (len(times) * width)
-    cells[::width] = _times(times, toUsec)
-    for name in names:
-        cells[places[name]::width] = _cells(name, frame[name], toCell)
-    return cells
+
+    def __init__(self, frame, timeColumn, columns, toUsec, toCell):
+        if not all(hasattr(frame, name) for name in
+                   ("columns", "index", "loc")):
+            raise ValueError("df must be a pandas DataFrame, not {}".format(
+                utils.shorten(frame)))
+        names = _namesOf(frame)
+        if timeColumn is None:
+            times = _checkedIndex(frame.index)
+        elif timeColumn not in names:
+            raise ValueError("timeColumn: there is no column {} in {}".format(
+                utils.shorten(timeColumn), utils.shorten(names)))
+        else:
+            times = frame[timeColumn]
+            names.remove(timeColumn)
+        for name in names:
+            if name not in columns:
+                raise ValueError(
+                    "df can only contain this store's columns, not {}: drop "
+                    "it, or name it as timeColumn".format(utils.shorten(name)))
+        if not names and len(times):
+            raise ValueError("df has no column of values")
+        self._times = _times(times, toUsec)
+        self._columns = [frame[name] if name in names else None
+                         for name in columns]
+        self._names = columns
+        self._toCell = toCell
+        self._width = len(columns) + 1
+        self.isPlain = _arePlain(self._times, self._columns)
+
+    def __len__(self):
+        """The number of cells."""
+        return len(self._times) * self._width
+
+    def cells(self):
+        """Return them flat: time, v1, .. , time of the next row.
+
+        Raises:
+            ValueError: a value cannot be stored; as above.
+        """
+        cells = [None] * len(self)
+        cells[::self._width] = (self._times if type(self._times) is list
+                                else self._times.tolist())
+        for place, column in enumerate(self._columns, 1):
+            if column is not None:
+                cells[place::self._width] = _cells(self._names[place - 1],
+                                                   column, self._toCell)
+        return cells
+
+    def packed(self):
+        """Return plain rows as `flat.packed` does, with no object a cell."""
+        # made of a column, since nothing here imports numpy
+        cells = self._columns[0].values.astype("float64").repeat(self._width)
+        cells = cells.reshape(len(self._times), self._width)
+        cells[:, 0] = self._times
+        for place, column in enumerate(self._columns, 1):
+            cells[:, place] = column.values
+        return flat.ofDoubles(cells.tobytes())
+
+
+def _arePlain(times, columns):
+    """Tell whether times (in us) and columns make plain rows, at least one."""
+    if not len(times) or any(column is None or not _isOfFloats(_arrayOf(column))
+                             for column in columns):
+        return False
+    least, most = ((min(times), max(times)) if type(times) is list
+                   else (times.min(), times.max()))
+    return (-flat.EXACT < least and most < flat.EXACT
+            and all(_isFinite(column.values) for column in columns))
+
+
+def _isOfFloats(values):
+    return (values is not None and values.dtype.kind == "f"
+            and values.dtype.itemsize <= 8)
+
+
+def _isFinite(values):
+    # compared for equality only: numpy warns of other things with NaN
+    return ((values == values) & (abs(values) != _INFINITY)).all()
 
 
 def _namesOf(frame):
@@ -92,7 +148,7 @@ def _checkedIndex(index):
 
 
 def _times(column, toUsec):
-    """Return a column or index of times as a list of microseconds."""
+    """Return a column or index of times in us: a list, or an array of int64."""
     isLocal = getattr(column.dtype, "tz", None) is None
     if not isLocal:
         column = getattr(column, "dt", column).tz_convert(None)  # to UTC
@@ -127,7 +183,7 @@ def _instants(whole, unit, isLocal):
             usec = int(whole[row]) * factor
             _inRow(row, values.checkRange, usec, usec)
         whole = whole * factor
-    return _fromLocal(whole) if isLocal else whole.tolist()
+    return _fromLocal(whole) if isLocal else whole
 
 
 def _moment(moment, toUsec):
@@ -187,10 +243,9 @@ def _cells(name, column, toCell):
         kind, size = array.dtype.kind, array.dtype.itemsize
         if kind in ("b", "i") or kind == "u" and size < 8:
             return array.tolist()
-        if kind == "f" and size <= 8:
+        if _isOfFloats(array):
             cells = array.tolist()
-            # compared for equality only: numpy warns of other things with NaN
-            if ((array == array) & (abs(array) != _INFINITY)).all():
+            if _isFinite(array):
                 return cells
             return [cell if cell - cell == 0 else
                     None if cell != cell else toCell(name, cell)

@@ -52,6 +52,18 @@ class FlatTest(unittest.TestCase):
         self.assertTrue(same(
             flat.unpacked(flat.packed(list(cells), 3, True), 3), cells))
 
+    @given(st.lists(st.tuples(PLAIN_TIMES, st.tuples(FLOATS, FLOATS)), max_size=8))
+    def test_plain_rows_are_read_as_they_are_packed(self, rows):
+        cells = [cell for time, pair in rows for cell in (time,) + pair]
+        packed = flat.packed(cells, 3, True)
+        for kind in (list, tuple):
+            found = flat.rows(packed, 3, kind)
+            self.assertEqual([kind] * len(rows), list(map(type, found)))
+            self.assertTrue(same(sum(map(list, found), []), cells))
+        for isPlain in (True, False):
+            self.assertEqual(flat.text(packed, 3, isPlain),
+                             flat.text(cells, 3, False))
+
     @given(st.lists(st.tuples(TIMES, st.tuples(CELLS, CELLS)), max_size=8))
     def test_any_rows_are(self, rows):
         cells = [cell for time, pair in rows for cell in (time,) + pair]

@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 import unittest
 
-from iobeam.resources import rows
+from iobeam.resources import flat, rows
 from tests.support import given, mock, st
 
 
@@ -16,6 +16,11 @@ def queueOf(*numbers):
 def add(queue, *numbers):
     for number in numbers:
         queue.cells.extend((number * 1000, number))
+
+
+def packed(*numbers):
+    return flat.packed([cell for number in numbers
+                        for cell in (number * 1000, float(number))], 2, True)
 
 
 def numbers(table):
@@ -164,7 +169,35 @@ class RowQueueTest(unittest.TestCase):
         self.assertFalse(block.isPacked)
         self.assertEqual(numbers(block.table()), [1, 2, 3])
 
-    @given(st.lists(st.one_of(st.sampled_from("xyz"), st.integers(1, 5)),
+    def test_packed_rows_come_behind_those_before_and_before_those_after(self):
+        queue = queueOf(1, 2)
+        queue.highWater = 100
+        with mock.patch.object(rows, "_BLOCK_VALUES", 2):
+            queue.extendPacked(packed(3, 4, 5), "x")
+        add(queue, 6)
+        self.assertEqual([(block.start, block.number, block.isPacked)
+                          for block in queue.blocks()],
+                         [(0, 2, False), (2, 4, True), (4, 5, True)])
+        self.assertEqual((len(queue), queue.added()), (6, 6))
+        self.assertEqual(numbers(queue.table()), [1, 2, 3, 4, 5, 6])
+        self.assertEqual(numbers(queue.last(4)), [3, 4, 5, 6])
+        self.assertEqual(list(map(type, queue.table()[2])), [int, float])
+        queue.clear()
+        self.assertEqual((len(queue), queue.added()), (0, 6))
+
+    def test_rows_between_packed_ones_are_packed_as_well(self):
+        queue = rows.RowQueue(("v",))
+        with mock.patch.object(rows, "UNPACKED_CELLS", 4):
+            for number in range(0, 20, 2):
+                add(queue, number)
+                queue.extendPacked(packed(number + 1), "x")
+                queue.pack()
+        found = [block.isPacked for block in queue.blocks()]
+        self.assertEqual(found.count(False), 2)
+        self.assertEqual(numbers(queue.table()), list(range(20)))
+
+    @given(st.lists(st.one_of(st.sampled_from("xyz"), st.integers(1, 5),
+                              st.integers(-5, -1)),
                     max_size=30), st.integers(1, 4), st.integers(0, 12))
     def test_nothing_is_lost_and_each_device_keeps_its_order(
             self, steps, block, unpacked):
@@ -174,9 +207,14 @@ class RowQueueTest(unittest.TestCase):
                 mock.patch.object(rows, "UNPACKED_CELLS", unpacked):
             for step in steps:
                 if isinstance(step, int):
-                    add(queue, *range(number, number + step))
-                    model[device].extend(range(number, number + step))
-                    number += step
+                    behind = number + abs(step)
+                    if step > 0:
+                        add(queue, *range(number, behind))
+                    else:
+                        queue.extendPacked(packed(*range(number, behind)),
+                                           device)
+                    model[device].extend(range(number, behind))
+                    number = behind
                 else:
                     queue.seal(device)
                     queue.merge(device)

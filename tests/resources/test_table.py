@@ -10,6 +10,7 @@ import time
 import unittest
 
 from iobeam.resources import data, values
+from iobeam.resources import rows as rowqueue
 from iobeam.utils import compat
 from tests import support
 from tests.support import given, mock, st
@@ -395,7 +396,7 @@ class ColumnsTest(TableTest):
         frame = pandas.DataFrame({"b": [1, 2], "a": [3, 4]}, index=utc([5, 6]))
         with mock.patch.object(store, "_extend") as extend:
             store.addDataFrame(frame)
-        extend.assert_called_once_with([5, 3, 1, 6, 4, 2])
+        extend.assert_called_once_with([5, 3, 1, 6, 4, 2], False)
 
     @given(st.lists(st.tuples(
         st.integers(-2 ** 53, 2 ** 53), st.floats(allow_infinity=False)
@@ -417,7 +418,93 @@ class ColumnsTest(TableTest):
              for row in store.rows()])
 
 
+class PackedTest(TableTest):
+    """Plain frames are packed as they come in; nobody must see a difference."""
+
+    @given(st.lists(st.tuples(
+        st.integers(-92 * 10 ** 14, 92 * 10 ** 14),  # some beyond 2**53
+        st.floats(allow_infinity=False, width=32),
+        st.floats(allow_infinity=False)), max_size=8), st.booleans())
+    def test_rows_are_what_add_makes_of_them(self, rows, isLocal):
+        times = pandas.to_datetime([row[0] // 1000 for row in rows], unit="ms",
+                                   utc=None if isLocal else True)
+        frame = pandas.DataFrame(collections.OrderedDict((
+            ("b", numpy.array([row[2] for row in rows], "float64")),
+            ("a", numpy.array([row[1] for row in rows], "float32")))), times)
+        store, model = self.store(frame, columns=["a", "b"]), data.DataStore(
+            ["a", "b"])
+        for moment, (_, a, b) in zip(times, rows):
+            model.add(moment.to_pydatetime(), {
+                "a": None if a != a else a, "b": None if b != b else b})
+        for found, expected in zip(store.rows(), model.rows()):
+            self.assertTrue(self.same(found.values(), expected.values()),
+                            (found, expected))
+        self.assertEqual(len(store), len(model))
+
+    def test_ends_of_what_a_double_can_say(self):
+        last = 2 ** 53 - 1
+        for usecs in ([last, -last], [last + 1, 5], [-last - 1, 5]):
+            frame = pandas.DataFrame({"a": [0.5, -0.0]}, index=utc(usecs))
+            rows = self.store(frame).rows()
+            self.assertTrue(self.same([row["time"] for row in rows], usecs))
+            self.assertEqual(["0.5", "-0.0"], [repr(row["a"]) for row in rows])
+
+
 class ClientTest(TableTest):
+    def setUp(self):
+        from iobeam import testing
+        self.backend = testing.FakeBackend()
+
+    def client(self):
+        client = self.backend.builder().setDeviceId("d").build()
+        self.addCleanup(client.close)
+        return client
+
+    def frame(self, count, first=0):
+        return pandas.DataFrame(
+            {"a": numpy.arange(first, first + count) / 2.0},
+            index=utc(numpy.arange(first, first + count) * 1000000))
+
+    def arrived(self):
+        return [(row.time, row.values["a"]) for row in self.backend.rows]
+
+    def test_a_long_one_is_packed_and_sent_in_its_place(self):
+        client = self.client()
+        store = client.createDataStore(["a"])
+        with mock.patch.object(rowqueue, "UNPACKED_CELLS", 100):
+            store.add(0, {"a": 0.0})
+            store.addDataFrame(self.frame(500, 1))
+            store.add(501 * 1000, {"a": 250.5})
+            self.assertEqual([False, True], [
+                block.isPacked for block in store.queue.blocks()])
+            self.assertEqual((502, 502), (len(store), client.pending()))
+            client.send()
+        self.assertEqual([(number * 1000000, number / 2.0)
+                          for number in range(502)], self.arrived())
+
+    def test_without_a_device_it_waits_as_cells(self):
+        client = self.backend.builder().build()
+        self.addCleanup(client.close)
+        store = client.createDataStore(["a"])
+        with mock.patch.object(rowqueue, "UNPACKED_CELLS", 100):
+            store.addDataFrame(self.frame(500))
+            self.assertEqual([], store.queue.blocks())
+            client.setDeviceId("d")
+            client.send()
+        self.assertEqual([(number * 1000000, number / 2.0)
+                          for number in range(500)], self.arrived())
+
+    def test_amid_another_call_it_is_added_all_the_same(self):
+        client = self.client()
+        store = client.createDataStore(["a"])
+        with mock.patch.object(rowqueue, "UNPACKED_CELLS", 100):
+            with store.queue.tracker.gate as entered:
+                self.assertTrue(entered)
+                store.addDataFrame(self.frame(500))
+            self.assertEqual(500, len(store))
+            client.send()
+        self.assertEqual(500, len(self.arrived()))
+
     def test_a_large_one_fills_the_disk_buffer_as_add_does(self):
         from iobeam import testing
         client = testing.FakeBackend().builder().setDeviceId("d").bufferToDisk(
