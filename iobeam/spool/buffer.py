@@ -201,6 +201,8 @@ class Spool(object):
         del self._refused[:refused]
 
     def _insertRejected(self, connection, rejected):
+        if not rejected:
+            return
         encoded = [(row.projectId, row.deviceId, spoolfile.asText(sorted(row.row)),
                     spoolfile.asText(row.row), row.statusCode,
                     spoolfile.asText(list(row.apiErrors)), time.time(),
