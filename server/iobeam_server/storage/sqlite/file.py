@@ -104,9 +104,12 @@ class _Links:
 
     def stand(self) -> bool:
         """Tell whether all of them are known to lie where they did; False is not known."""
-        return bool(self._called) and all(
-            self._name(number) == called for number, called in self._called.items()
-        )
+        try:
+            return bool(self._called) and all(
+                self._name(number) == called for number, called in self._called.items()
+            )
+        except OSError:  # /proc has gone
+            return False
 
     def close(self) -> None:
         self._called = {}
