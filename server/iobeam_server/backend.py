@@ -106,7 +106,6 @@ class Backend:
         """Serve in this thread until `stop`; finishes the requests in flight."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         memory.keep_little()
-        memory.look_for_garbage_seldom()
         _raise_descriptor_limit(self.config.connection_limit + SPARE_DESCRIPTORS)
         self.server.run()
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
+
+from iobeam_server.memory import Returned
 
 # threads that each take 24 MiB in turn, in pieces that Python has from the C library
 TAKERS = """
@@ -65,3 +69,22 @@ def test_threads_that_take_turns_do_not_keep_memory_each() -> None:
 def test_free_memory_before_what_is_in_use_is_given_back() -> None:
     assert resident(KEEPER, "49") > 70, "not enough yet to look for it"
     assert resident(KEEPER, "50") < 50
+
+
+def test_garbage_goes_with_what_is_free() -> None:
+    class Node:
+        pass
+
+    gc.disable()
+    try:
+        node = Node()
+        node.me = node  # type: ignore[attr-defined]
+        known = weakref.ref(node)
+        del node
+        returned = Returned(every=100)
+        returned.note(99)
+        assert known() is not None
+        returned.note(1)
+        assert known() is None
+    finally:
+        gc.enable()

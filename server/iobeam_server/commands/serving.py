@@ -132,6 +132,7 @@ def serve(
     a token for it. Each option is also a variable: --max-values is
     IOBEAM_SERVER_MAX_VALUES.
     """
+    from iobeam_server import memory
     from iobeam_server.backend import Backend, Workers
 
     logs.set_up(log_format)
@@ -141,12 +142,14 @@ def serve(
     if workers > 1:
         several = Workers(database, config, workers)
         banner.show(several, database, is_new)
+        memory.look_for_garbage_seldom()
         several.run()
     else:
         with Backend(database, config) as backend:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: backend.stop())
             banner.show(backend, database, is_new)
+            memory.look_for_garbage_seldom()
             backend.run()
     click.echo("iobeam-server has stopped.")
 
