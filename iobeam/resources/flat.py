@@ -72,12 +72,19 @@ def ofDoubles(raw):
     return array.array("d", raw)
 
 
+def readable(found):
+    """Return the cells of what `packed` has made as `rows` and `text` take them.
+
+    Plain ones stay packed: to read them so takes less time than to unpack them.
+    """
+    return marshal.loads(found) if isinstance(found, bytes) else found
+
+
 def unpacked(found, width):
     """Return the cells of what `packed` has made, as a list."""
+    found = readable(found)
     if isinstance(found, list):
         return found
-    if isinstance(found, bytes):
-        return marshal.loads(found)
     cells = found.tolist()
     cells[::width] = list(map(int, cells[::width]))
     return cells

@@ -1,7 +1,6 @@
 """Rows of one store that wait in memory: a queue that signals may come into."""
 from __future__ import absolute_import
 
-import array
 import sys
 
 from iobeam.resources import flat
@@ -53,27 +52,23 @@ class Rows(object):
         """Whether its cells are packed."""
         return type(self._held) is not list
 
-    def cells(self, count=None):
-        """Return the cells of the first `count` rows (None: all), a list.
+    def cells(self):
+        """Return its cells, a list.
 
         It may be its own: not to be changed.
         """
-        width = len(self.columns) + 1
-        cells = flat.unpacked(self._held, width)
-        return cells if count is None or count * width >= len(cells) \
-            else cells[:count * width]
+        return flat.unpacked(self._held, len(self.columns) + 1)
 
     def readable(self, count=None):
-        """Return what `cells` does, or all of it in the form that it waits in.
+        """Return the cells of the first `count` rows (None: all).
 
-        `flat.rows` and `flat.text` read both, and from what is packed plainly
-        they do so in less time than it takes to unpack it.
+        They are a list or packed, as `flat.rows` and `flat.text` take them,
+        and not to be changed.
         """
-        held = self._held  # another thread may pack or cut
-        if isinstance(held, array.array) and (
-                count is None or count * (len(self.columns) + 1) >= len(held)):
-            return held
-        return self.cells(count)
+        cells = flat.readable(self._held)
+        if count is None or count >= len(cells) // (len(self.columns) + 1):
+            return cells
+        return cells[:count * (len(self.columns) + 1)]
 
     def table(self, count=None):
         """Return the first `count` rows (None: all) as ``[time, v1, ..]``."""

@@ -54,15 +54,16 @@ class Table(object):
         else:
             times = frame[timeColumn]
             names.remove(timeColumn)
+        known, given = set(columns), set(names)
         for name in names:
-            if name not in columns:
+            if name not in known:
                 raise ValueError(
                     "df can only contain this store's columns, not {}: drop "
                     "it, or name it as timeColumn".format(utils.shorten(name)))
         if not names and len(times):
             raise ValueError("df has no column of values")
         self._times = _times(times, toUsec)
-        self._columns = [frame[name] if name in names else None
+        self._columns = [frame[name] if name in given else None
                          for name in columns]
         self._names = columns
         self._toCell = toCell
@@ -82,10 +83,10 @@ class Table(object):
         cells = [None] * len(self)
         cells[::self._width] = (self._times if type(self._times) is list
                                 else self._times.tolist())
-        for place, column in enumerate(self._columns, 1):
+        named = zip(self._names, self._columns)
+        for place, (name, column) in enumerate(named, 1):
             if column is not None:
-                cells[place::self._width] = _cells(self._names[place - 1],
-                                                   column, self._toCell)
+                cells[place::self._width] = _cells(name, column, self._toCell)
         return cells
 
     def packed(self):

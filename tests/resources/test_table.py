@@ -506,8 +506,7 @@ class ClientTest(TableTest):
         self.assertEqual(500, len(self.arrived()))
 
     def test_a_large_one_fills_the_disk_buffer_as_add_does(self):
-        from iobeam import testing
-        client = testing.FakeBackend().builder().setDeviceId("d").bufferToDisk(
+        client = self.backend.builder().setDeviceId("d").bufferToDisk(
             self.folder(), autoFlush=100).build()
         self.addCleanup(client.close)
         store = client.createDataStore(["a"])

@@ -235,7 +235,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _judge(self) -> None:
         """Receive no more before token and permission are known to do."""
-        assert self._head is not None
         self._pause()
         hub = self._hub
         request = self._environ(b"")
