@@ -81,8 +81,8 @@ class Spool(object):
         reached = []
 
         def insert(connection):
-            kept, dropped = room.make(connection, self.maxBytes, chunks,
-                                      protected, self.baseUrl)
+            kept, dropped, used = room.make(
+                connection, self.maxBytes, chunks, protected, self.baseUrl)
             connection.executemany(
                 "INSERT OR IGNORE INTO chunks (id, project_id, device_id, rows,"
                 " bytes, crc, base_url, columns, body) "
@@ -90,7 +90,7 @@ class Spool(object):
                 [spoolfile.encoded(chunk, self.baseUrl) for chunk in kept])
             last = connection.execute("SELECT max(seq) FROM chunks").fetchone()
             reached.append(True)  # what follows is the commit
-            return last[0] or 0, dropped, room.used(connection)
+            return last[0] or 0, dropped, used
 
         try:
             last, dropped, used = self._write(insert)
@@ -233,9 +233,6 @@ class Spool(object):
             group (tuple or None): device id and columns: if some of these wait
                 they come first, such as the rest of what was refused together.
         """
-        if self.isEmpty():
-            return []
-
         def select(connection):
             owner, place = (projectId, self.baseUrl), spoolfile.inode(self.file)
             # taken out: after an interrupt amid it, it is begun anew
@@ -251,29 +248,23 @@ class Spool(object):
             self._ahead = looked
             return found
 
-        return self._read(select)
+        return self._readChunks([], select)
 
     def lastSeq(self):
         """Return the place of the last chunk in the queue, 0 for none."""
-        if self.isEmpty():
-            return 0
-
         def select(connection):
-            last = connection.execute(
-                "SELECT seq FROM chunks ORDER BY seq DESC LIMIT 1").fetchone()
+            last = spoolfile.surely(connection.execute(
+                "SELECT seq FROM chunks ORDER BY seq DESC LIMIT 1").fetchone())
             # the whole row, for its checksum: half a page reads as place 0
-            return 0 if last is None else \
-                spoolfile.surely(spoolfile.chunkAt(connection, last[0])).seq
+            return spoolfile.surely(spoolfile.chunkAt(connection, last[0])).seq
 
-        return self._read(select)
+        return self._readChunks(0, select)
 
     def count(self, projectId):
         """Return the rows that wait: (of this project and backend, of others).
 
         Those that are meant for no backend in particular are everyone's own.
         """
-        if self.isEmpty():
-            return 0, 0
         owner = projectId, self.baseUrl
 
         def select(connection):
@@ -290,7 +281,7 @@ class Spool(object):
                     own -= less if found[1] else 0
             return int(own), int(every - own)
 
-        return self._read(select)
+        return self._readChunks((0, 0), select)
 
     def rejectedRows(self, projectId, limit):
         """Return the last `limit` refused rows of a project, oldest first.
@@ -396,21 +387,6 @@ class Spool(object):
 
         return self._write(change)
 
-    def isEmpty(self):
-        """Tell, mostly without opening the file, whether no chunk waits."""
-        seen = spoolfile.looks(self.file)
-        if seen is None or seen[2] == 0:  # made, and then the disk was full
-            return True
-        if seen == self._emptyAt and not self._settled:
-            return True
-        # A change within the same tick of the clock would look the same.
-        isSteady = abs(time.time() - seen[1]) > _STEADY_SECONDS
-        # by the table's own order: an index may be damaged unseen
-        empty = self._read(lambda connection: connection.execute(
-            "SELECT seq FROM chunks ORDER BY seq LIMIT 1").fetchone() is None)
-        self._emptyAt = seen if empty and isSteady else None
-        return empty
-
     # -- the file ---------------------------------------------------------
 
     def isBusyHere(self):
@@ -461,6 +437,25 @@ class Spool(object):
             return work(connection)
 
         return self._mending("read", lambda: self._using(run))
+
+    def _readChunks(self, nothing, work):
+        """As `_read`, or return `nothing`: mostly unread if no chunk waits."""
+        seen = spoolfile.looks(self.file)
+        if seen is None or seen[2] == 0:  # made, and then the disk was full
+            return nothing
+        if seen == self._emptyAt and not self._settled:
+            return nothing
+        # A change within the same tick of the clock would look the same.
+        isSteady = abs(time.time() - seen[1]) > _STEADY_SECONDS
+
+        def run(connection):
+            # by the table's own order: an index may be damaged unseen
+            isEmpty = connection.execute("SELECT seq FROM chunks ORDER BY seq "
+                                         "LIMIT 1").fetchone() is None
+            self._emptyAt = seen if isEmpty and isSteady else None
+            return nothing if isEmpty else work(connection)
+
+        return self._read(run)
 
     def _mending(self, verb, work):
         return guard.inside(self._key, lambda: self._mendingInside(verb, work))

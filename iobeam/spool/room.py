@@ -15,7 +15,7 @@ def used(connection):
 
 
 def make(connection, maxBytes, chunks, protected, baseUrl=None):
-    """Delete the oldest until `chunks` fit: (those that do, rows dropped).
+    """Delete the oldest until `chunks` fit.
 
     If there is not room enough in the whole file, the oldest of the new
     ones are left out as well.
@@ -24,6 +24,9 @@ def make(connection, maxBytes, chunks, protected, baseUrl=None):
         maxBytes (int): of all rows, whosever they are.
         protected (collection of str): ids that must not make room.
         baseUrl (str or None): is stored with each of them.
+
+    Returns:
+        tuple: (those that do, rows dropped, bytes that rows take with them).
     """
     sizes = [len(chunk.body) + _CHUNK_OVERHEAD + len(baseUrl or "")
              + sum(map(len, chunk.columns)) for chunk in chunks]
@@ -31,7 +34,7 @@ def make(connection, maxBytes, chunks, protected, baseUrl=None):
     while True:
         excess = used(connection) + needed - maxBytes
         if excess <= 0:
-            return chunks, dropped
+            return chunks, dropped, excess + maxBytes
         if dropOldest(connection, "rejected", excess):
             continue
         count = dropOldest(connection, "chunks", excess, protected)
@@ -45,7 +48,7 @@ def make(connection, maxBytes, chunks, protected, baseUrl=None):
             dropped += chunk.rows
         else:
             kept.append(chunk)
-    return kept, dropped
+    return kept, dropped, maxBytes
 
 
 def makeForRejected(connection, maxBytes, sizes):

@@ -226,7 +226,7 @@ def chunkAt(connection, seq, owner=None):
 
 
 def surely(chunk):
-    """Return a chunk of `chunkAt` that was seen in the same transaction."""
+    """Return a chunk or a row that was seen in the same transaction."""
     if chunk is None:
         raise malformed()
     return chunk

@@ -15,6 +15,7 @@ from iobeam.outbox import RejectedRow
 from iobeam.spool import buffer as spool
 from iobeam.spool import repair, spoolfile
 from tests import disk
+from tests.support import mock
 
 try:
     import hypothesis
@@ -48,7 +49,6 @@ class QueueTest(Case):
         self.assertEqual(self.oldest(), [])
         self.assertEqual(self.spool.count(1), (0, 0))
         self.assertEqual(self.spool.lastSeq(), 0)
-        self.assertTrue(self.spool.isEmpty())
         self.assertFalse(os.path.exists(self.spool.file))
 
     def test_first_in_first_out(self):
@@ -126,20 +126,29 @@ class QueueTest(Case):
         other = spool.Spool(self.path)
         for number in range(30):
             self.spool.append([disk.chunk(number)])
-            self.assertFalse(self.spool.isEmpty())
-            self.assertFalse(other.isEmpty())
+            self.assertNotEqual(self.spool.lastSeq(), 0)
+            self.assertNotEqual(other.lastSeq(), 0)
             self.spool.settle(self.oldest())
-            self.assertTrue(self.spool.isEmpty())
-            self.assertTrue(other.isEmpty())
+            self.assertEqual(self.spool.lastSeq(), 0)
+            self.assertEqual(other.lastSeq(), 0)
 
     def test_empty_buffer_is_not_opened_again_and_again(self):
         self.spool.append([disk.chunk(0)])
         self.spool.settle(self.oldest())
         os.utime(self.spool.file, (1e9, 1e9))
-        self.assertTrue(self.spool.isEmpty())
+        self.assertEqual(self.spool.lastSeq(), 0)
         self.spool._read = None  # would be called
-        self.assertTrue(self.spool.isEmpty())
+        self.assertEqual(self.spool.lastSeq(), 0)
         self.assertEqual(self.oldest(), [])
+
+    def test_whoever_reads_opens_the_file_once(self):
+        self.spool.append([disk.chunk(0)])
+        for look in (self.oldest, self.spool.lastSeq,
+                     lambda: self.spool.count(1)):
+            with mock.patch.object(spoolfile, "connect",
+                                   wraps=spoolfile.connect) as connect:
+                self.assertTrue(look())
+            self.assertEqual(connect.call_count, 1)
 
     @unittest.skipIf(hypothesis is None, "hypothesis is not installed")
     def test_what_goes_in_comes_out(self):
@@ -314,7 +323,7 @@ class SettlingTest(Case):
             self.spool.settle(self.oldest())
             self.assertEqual(self.oldest(), [])
         self.spool.writeOwed()
-        self.assertTrue(self.spool.isEmpty())
+        self.assertEqual(self.spool.lastSeq(), 0)
 
     def test_refused_rows_are_remembered(self):
         self.spool.append([disk.chunk(0)])
