@@ -281,11 +281,12 @@ class DataStore(object):
             usec = self._microseconds(timestamp)
             if type(usec) is not int or not -flat.EXACT < usec < flat.EXACT:
                 self.queue.isPlain = False
+        makeRow = self._makeRow  # faster than to call it as a method
         try:
-            row = (self._makeRow(usec, dataDict)
+            row = (makeRow(usec, dataDict)
                    if type(dataDict) is dict  # a defaultdict hides wrong keys
                    and len(dataDict) == self._width else None)
-        except (KeyError, TypeError):
+        except KeyError:
             row = None  # `_row` says what is wrong
         if row is None:
             self.queue.isPlain = False

@@ -1,6 +1,10 @@
 """The quick way from a dict to a row, made for the columns of one store."""
 from __future__ import absolute_import
 
+import math
+
+_IS_FINITE = ("isfinite(total)" if hasattr(math, "isfinite")
+              else "total - total == 0")
 # Wider rows are rare, and the plain loop is as quick for them.
 _MAX_COLUMNS = 32
 
@@ -8,10 +12,9 @@ _SOURCE = """
 def makeRow(usec, found):
     {picks}
     if float is {types}:
+        # NaN or an infinity among the summands makes the sum one
         total = {total}
-        # x - x is 0 for every float but NaN and the infinities, and one of
-        # those among the summands makes the sum one
-        if total - total == 0:
+        if {isFinite}:
             return (usec, {values})
 """
 
@@ -36,8 +39,10 @@ def rowMaker(columns):
     source = _SOURCE.format(
         picks="; ".join("{0} = found[c{0}]".format(value) for value in values),
         types=" is ".join("type({})".format(value) for value in values),
-        total=" + ".join(values), values=", ".join(values) + ",")
+        total=" + ".join(values), isFinite=_IS_FINITE,
+        values=", ".join(values) + ",")
     names = dict(("cv{}".format(place), column)
                  for place, column in enumerate(columns))
+    names["isfinite"] = getattr(math, "isfinite", None)  # not on 2.7
     exec(compile(source, "<iobeam row maker>", "exec"), names)
     return names["makeRow"]
