@@ -7,6 +7,7 @@ from __future__ import absolute_import
 from iobeam.endpoints import imports
 from iobeam.resources import flat
 from iobeam.spool.chunk import Chunk
+from iobeam.utils import compat
 
 
 class Commit(object):
@@ -70,7 +71,7 @@ class Commit(object):
         width = len(rows.columns) + 1
         return Chunk(outbox.projectId, rows.deviceId, rows.columns,
                      len(cells) // width,
-                     flat.text(cells, width, queue.isPlain))
+                     compat.toText(flat.text(cells, width, queue.isPlain)))
 
 
 class Decision(object):

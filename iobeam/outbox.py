@@ -224,7 +224,7 @@ class Outbox(object):
             return self.loose.take()
 
     def addPacked(self, queue, cells):
-        """Add rows of the device to a store, packed as `flat.packed` does it.
+        """Add rows of the device to a store, as `flat.ofDoubles` makes them.
 
         Returns:
             bool: False where this is amid another call of the thread.

@@ -87,15 +87,15 @@ class _Joined(object):
         return imports.tableBody(parcel.projectId, parcel.deviceId,
                                  parcel.columns, self._table())
 
-    def asBytes(self, encode):
+    def asBytes(self):
         parcel = self._parcel
         return imports.tableBytes(parcel.projectId, parcel.deviceId,
-                                  parcel.columns, self._json(encode))
+                                  parcel.columns, self._json())
 
     def _table(self):
         return self._parcel.table()
 
-    def _json(self, encode):
+    def _json(self):
         return self._texts
 
 
@@ -114,13 +114,6 @@ class _Flat(_Joined):
         return [row for cells in self._cells
                 for row in flat.rows(cells, self._width)]
 
-    def _json(self, encode):
-        return [self._text(cells, encode) for cells in self._cells]
-
-    def _text(self, cells, encode):
-        if encode is not None:
-            try:
-                return encode(flat.rows(cells, self._width, tuple))[1:-1]
-            except TypeError:
-                pass  # what only the standard library takes
-        return flat.text(cells, self._width, self._parcel.queue.isPlain)
+    def _json(self):
+        return [flat.text(cells, self._width, self._parcel.queue.isPlain)
+                for cells in self._cells]

@@ -15,6 +15,7 @@ import unittest
 import warnings
 
 from iobeam.http import request
+from iobeam.utils import quickjson
 
 try:
     from unittest import mock
@@ -31,7 +32,7 @@ except ImportError:
 
 __all__ = ["FakeRequester", "FakeResponse", "OneRequestRequester", "TestCase",
            "example", "given", "heldElsewhere", "makeToken", "mock", "refusal",
-           "st"]
+           "st", "useQuickJson"]
 
 @contextlib.contextmanager
 def heldElsewhere(gate):
@@ -63,11 +64,15 @@ FAR = 4102444800  # the year 2100, for tokens that are to be valid
 
 if hypothesis is not None:
     # In CI the same examples each time: a change is judged by itself. New ones
-    # are looked for by whoever runs the tests.
+    # are looked for by whoever runs the tests. A class of tests may inherit
+    # some, to run them in another setting.
     hypothesis.settings.register_profile(
         "iobeam", deadline=None, database=None, max_examples=60,
         derandomize="CI" in os.environ,
-        suppress_health_check=[hypothesis.HealthCheck.too_slow])
+        suppress_health_check=[
+            getattr(hypothesis.HealthCheck, name)
+            for name in ("too_slow", "differing_executors")
+            if hasattr(hypothesis.HealthCheck, name)])
     hypothesis.settings.load_profile("iobeam")
     given, example, st = hypothesis.given, hypothesis.example, strategies
     note = hypothesis.note  # said where an example fails
@@ -131,6 +136,22 @@ class TestCase(unittest.TestCase):
         path = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, path, True)
         return path
+
+
+def useQuickJson(test, isQuick=True):
+    """Encode by orjson in a test, or what stands in for it; or by neither."""
+    from iobeam.http import transport  # which loads it, once
+
+    assert transport
+    for name, standIn in (
+            ("dumps", lambda value: json.dumps(
+                value, separators=(",", ":")).encode("utf-8")),
+            ("loads", lambda found: json.loads(found.decode("utf-8")))):
+        own = getattr(quickjson, name)
+        patch = mock.patch.object(quickjson, name,
+                                  (own or standIn) if isQuick else None)
+        patch.start()
+        test.addCleanup(patch.stop)
 
 
 def runPython(test, script):

@@ -13,7 +13,10 @@ BLOCK, UNPACKED = 26, 100  # values, and cells; thousands else
 
 
 class BacklogTest(support.TestCase):
+    isQuick = False
+
     def setUp(self):
+        support.useQuickJson(self, self.isQuick)
         for name, value in (("_BLOCK_VALUES", BLOCK),
                             ("UNPACKED_CELLS", UNPACKED)):
             patch = mock.patch.object(rowqueue, name, value)
@@ -151,3 +154,9 @@ class BacklogTest(support.TestCase):
                 self.assertTrue(all(abs(time) < 2 ** 53 for time
                                     in store.queue.cells[::2]))
         self.client._outbox.stores.remove(store)
+
+
+class QuickBacklogTest(BacklogTest):
+    """With orjson: packed as the text that is sent."""
+
+    isQuick = True

@@ -4,6 +4,7 @@ IOBEAM_CLIENT_INTERRUPT_STEP (61) leaves instants out; 1 tries each of them.
 """
 from __future__ import absolute_import
 
+import array
 import gc
 import os
 import shutil
@@ -14,7 +15,6 @@ import unittest
 
 from iobeam import iobeam, testing
 from iobeam.http import request
-from iobeam.resources import flat
 from iobeam.resources import rows as rowqueue
 from tests import disk, interrupts, loopback, support
 from tests.support import mock
@@ -166,9 +166,11 @@ class PackedTest(Case):
     """As soon as there are two rows, the older ones are packed."""
 
     withBuffer = False
+    isQuick = False
 
     def setUp(self):
         Case.setUp(self)
+        support.useQuickJson(self, self.isQuick)
         for name, value in (("_BLOCK_VALUES", 1), ("UNPACKED_CELLS", 4)):
             patch = mock.patch.object(rowqueue, name, value)
             patch.start()
@@ -179,9 +181,9 @@ class PackedTest(Case):
 
     def test_rows_that_come_packed_are_all_there_or_none(self):
         more = [60, 61, 62, 63]
-        found = mock.Mock(packed=lambda: flat.packed(
-            [cell for number in more
-             for cell in (number * 1000, number + 0.5)], 2, True))
+        found = mock.Mock(packed=lambda: array.array(
+            "d", [cell for number in more
+                  for cell in (number * 1000, number + 0.5)]))
 
         def check(scene):
             added = scene.client.pending() - len(ROWS)
@@ -206,6 +208,12 @@ class PackedTest(Case):
             scene.client.close()
 
         self.each(work, check=check)
+
+
+class QuickPackedTest(PackedTest):
+    """Packed as the text that is sent."""
+
+    isQuick = True
 
 
 class InterruptInMemoryTest(Case):

@@ -71,7 +71,7 @@ LEVELS = [
      "iobeam.resources.fastrow", "iobeam.resources.result"],
     ["iobeam.utils.files", "iobeam.utils.gate", "iobeam.utils.markup",
      "iobeam.utils.utils"],
-    ["iobeam.utils.zones"],
+    ["iobeam.utils.quickjson", "iobeam.utils.zones"],
     ["iobeam.utils.compat"],
     ["iobeam.command", "iobeam.errors", "iobeam.fake", "iobeam.endpoints",
      "iobeam.http", "iobeam.resources", "iobeam.spool", "iobeam.utils"],
@@ -84,7 +84,7 @@ NETWORK = {"requests": ("iobeam.http.failures", "iobeam.http.replaced",
                         "iobeam.http.sessions", "iobeam.http.sockets",
                         "iobeam.http.transport"),
            "urllib3": (), "six": (), "iobeam_server": (),
-           "jwt": ("iobeam.utils.utils",), "orjson": ("iobeam.http.transport",),
+           "jwt": ("iobeam.utils.utils",), "orjson": ("iobeam.utils.quickjson",),
            "pandas": ("iobeam.frames",)}
 SPOOL = ("iobeam.spool.buffer", "iobeam.spool.repair", "iobeam.spool.spoolfile")
 

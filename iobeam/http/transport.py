@@ -17,19 +17,9 @@ from requests.packages.urllib3 import exceptions as urllib3errors
 from iobeam import errors
 from iobeam.http import address, failures, replaced, retry, sessions, sockets
 from iobeam.http import call as calls
-from iobeam.utils import compat, utils
+from iobeam.utils import compat, quickjson, utils
 
-orjson = None
-if not compat.PY2:
-    from importlib import util as _finding  # novm
-
-    if _finding.find_spec("orjson") is not None:  # novm
-        # What it imports: an exception there, such as that of Ctrl-C, makes
-        # it crash the interpreter (3.13.0).
-        for _name in ("dataclasses", "datetime", "enum", "uuid", "zoneinfo"):
-            if _finding.find_spec(_name) is not None:  # novm
-                __import__(_name)
-        import orjson  # novm
+quickjson.load()
 
 _USER_AGENT = "iobeam python"
 _COMPRESSED_FROM = 1024  # bytes; below, gzip saves less than a packet
@@ -399,10 +389,10 @@ def _mayRepeat(call, response, error):
 
 def _serialise(payload):
     if hasattr(payload, "asBytes"):
-        return payload.asBytes(orjson and orjson.dumps)
-    if orjson is not None:
+        return payload.asBytes()
+    if quickjson.dumps is not None:
         try:
-            return orjson.dumps(payload)
+            return quickjson.dumps(payload)
         except TypeError:
             pass  # what only the standard library takes, such as subclasses
     return utils.toJson(payload).encode("utf-8")

@@ -65,10 +65,11 @@ class Rows(object):
         They are a list or packed, as `flat.rows` and `flat.text` take them,
         and not to be changed.
         """
+        width = len(self.columns) + 1
         cells = flat.readable(self._held)
-        if count is None or count >= len(cells) // (len(self.columns) + 1):
+        if count is None or count >= flat.count(cells, width):
             return cells
-        return cells[:count * (len(self.columns) + 1)]
+        return flat.unpacked(cells, width)[:count * width]
 
     def table(self, count=None):
         """Return the first `count` rows (None: all) as ``[time, v1, ..]``."""
@@ -230,7 +231,7 @@ class RowQueue(object):
             self._takeFront()
 
     def extendPacked(self, cells, deviceId):
-        """Add rows of a device that are packed, as `flat.packed` does it."""
+        """Add rows of a device: an array, as `flat.ofDoubles` makes it."""
         self.seal(deviceId)
         # in one step, and before what others add meanwhile
         self.cells[:0] = self._cut(cells, len(cells), deviceId)

@@ -90,7 +90,7 @@ class Table(object):
         return cells
 
     def packed(self):
-        """Return plain rows as `flat.packed` does, with no object a cell."""
+        """Return plain rows as an array, with no object a cell."""
         # made of a column, since nothing here imports numpy
         cells = self._columns[0].values.astype("float64").repeat(self._width)
         cells = cells.reshape(len(self._times), self._width)

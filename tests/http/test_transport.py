@@ -22,7 +22,7 @@ from iobeam.http import call as calls
 from iobeam.http import request, sessions, sockets, transport
 from iobeam.utils import compat
 from tests import loopback, pace
-from tests.support import mock
+from tests.support import mock, useQuickJson
 
 TOKEN = "secret-token-b7f3"
 CERTIFICATE = os.path.join(os.path.dirname(loopback.__file__), "loopback.pem")
@@ -149,10 +149,8 @@ class WireTest(TransportCase):
         body = {"t": [1479953045123456, -2 ** 63, 2 ** 63 - 1, 0.1, 1e300,
                       -0.0, True, False, None, u"\xfc\u2028\U0001f600\"\\\n"]}
         texts = []
-        own = transport.orjson
-        self.addCleanup(setattr, transport, "orjson", own)
-        for module in (own, None):
-            transport.orjson = module
+        for isQuick in (True, False):
+            useQuickJson(self, isQuick)
             self.post(body=body)
             texts.append(self.server.requests[-1].raw)
             self.assertEqual(self.server.requests[-1].body, body)

@@ -1,9 +1,10 @@
 """The queue of a store's rows: blocks by device, in their order."""
 from __future__ import absolute_import
 
+import array
 import unittest
 
-from iobeam.resources import flat, rows
+from iobeam.resources import rows
 from tests.support import given, mock, st
 
 
@@ -19,8 +20,8 @@ def add(queue, *numbers):
 
 
 def packed(*numbers):
-    return flat.packed([cell for number in numbers
-                        for cell in (number * 1000, float(number))], 2, True)
+    return array.array("d", [cell for number in numbers
+                             for cell in (number * 1000, number)])
 
 
 def numbers(table):
