@@ -80,6 +80,17 @@ def test_a_refused_batch_is_not_stored_at_all_and_fails_no_neighbour(store: Stor
     assert store.write([batch([[1, "text"]], ("z",))]) == [None]
 
 
+def test_nothing_stays_of_the_parts_before_the_one_that_is_refused(store: Storage) -> None:
+    good, bad = batch([[1, 1]]).parts, batch([[1, "x"]], device="e").parts
+    refused, stored_too = store.write(
+        [batch([[1, 1]])._replace(parts=[*good, *bad]), batch([[2, "y"]])]
+    )
+    assert isinstance(refused, TypeConflict)
+    assert stored_too is None, "the type was not settled by what was refused"
+    assert stored(store) == [(2, "y")]
+    assert store.series.find(1, INPUT, "e", "a") == []
+
+
 def test_the_type_holds_for_the_project_not_the_device(store: Storage) -> None:
     store.write([batch([[1, True]])])
     (refused,) = store.write([batch([[1, 0]], device="other")])

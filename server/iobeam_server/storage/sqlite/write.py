@@ -18,8 +18,9 @@ from iobeam_server.storage.sqlite.sql import SqliteSql, is_minus_zero
 # One statement for many rows: every step of SQLite gives the interpreter lock away and has to
 # win it back from the threads that parse requests. Measured with one busy thread beside it:
 # 28k rows/s with executemany, 51k with 100 rows a statement. 256 x 3 stays under the 999
-# parameters of SQLite before 3.32; powers of two keep the number of prepared statements small.
-_ROWS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+# parameters of SQLite before 3.32; few numbers keep the prepared statements few, all of the
+# small ones let an import of one row be one statement a column.
+_ROWS = (256, 128, 64, 32, *range(16, 0, -1))
 _RUN = _ROWS[0]
 """So many points of one series are written by a statement that is told of the series once."""
 
@@ -38,6 +39,9 @@ _INSERT_RUN = {
 }
 
 _MINUS_ZERO = array("d", [-0.0]).tobytes()
+
+_Settled = tuple[int, Kind, Column]
+"""Points of one series: its id, and its kind."""
 
 
 class _Inserts:
@@ -89,60 +93,84 @@ class BatchWriter:
         self._connection = sql.connection
         self._version = -1
         self._known = Remembered()
+        self._has_savepoint = False
 
     def forget(self) -> None:
         """Drop everything remembered."""
         self._known.forget()
 
     def write(self, batches: Sequence[Batch]) -> list[Optional[ServerError]]:
-        """Write inside the caller's transaction, each batch in a savepoint of its own."""
+        """Write inside the caller's transaction every batch that can be.
+
+        What is refused leaves no trace: series, types and registrations of a batch are settled
+        in a savepoint of its own, if it needs new ones. Its points come after that: while there
+        is a savepoint, SQLite copies each page before it changes.
+        """
+        self._has_savepoint = False
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version or self._known.is_full:
             self.forget()
             self._version = version
         results: list[Optional[ServerError]] = []
         for batch in batches:
-            self._connection.execute("SAVEPOINT batch")
+            settled: list[_Settled] = []
             try:
-                self._write(batch)
+                settled = self._settle(batch)
                 results.append(None)
             except ServerError as error:
-                self.forget()  # ids made inside the savepoint go with it
-                self._connection.execute("ROLLBACK TO batch")
+                if self._has_savepoint:
+                    self.forget()  # ids made inside the savepoint go with it
+                    self._connection.execute("ROLLBACK TO batch")
                 results.append(error)
-            self._connection.execute("RELEASE batch")
+            if self._has_savepoint:
+                self._connection.execute("RELEASE batch")
+                self._has_savepoint = False
+            self._insert(settled)
         return results
 
-    def _write(self, batch: Batch) -> None:
+    def _savepoint(self) -> None:
+        """Begin the batch's savepoint, once; a batch that makes nothing new needs none."""
+        if not self._has_savepoint:
+            self._connection.execute("SAVEPOINT batch")
+            self._has_savepoint = True
+
+    def _settle(self, batch: Batch) -> list[_Settled]:
+        """Return the points of a batch by their series."""
         namespace_id = self._known.namespace(self._sql, batch.project_id, batch.namespace)
         if batch.must_exist:
             for part in batch.parts:
                 self._need_device(batch.project_id, part.device_id or "", batch.register)
-        inserts = _Inserts(self._connection)
-        zeros: list[tuple[int, int]] = []
-        stale: list[tuple[int, int]] = []
+        settled: list[_Settled] = []
         for part in batch.parts:
-            fields = self._settle(namespace_id, part.columns)
+            fields = self._settle_fields(namespace_id, part.columns)
             for column in part.columns:
                 field_id, kind = fields[column.name]
                 series_id = self._series_id(namespace_id, part.device_id or "", field_id)
-                times, values = column.times, column.values
-                stale += self._known.expired(self._sql, series_id, times)
-                types = set(map(type, values))
-                if kind is Kind.TEXT:
-                    inserts.add("text_value", series_id, times, values)
-                elif kind is Kind.BOOLEAN:
-                    inserts.add("int_value", series_id, times, list(map(int, values)))
-                elif float not in types:
-                    inserts.add("int_value", series_id, times, values)
-                elif int not in types:
-                    inserts.add("real_value", series_id, times, values)
-                else:
-                    for stored, found in (("int_value", int), ("real_value", float)):
-                        pairs = [pair for pair in zip(times, values) if type(pair[1]) is found]
-                        inserts.add(stored, series_id, *zip(*pairs))
-                if float in types and 0.0 in values:  # rare, or at least quick to see
-                    zeros += _minus_zeros(series_id, column)
+                settled.append((series_id, kind, column))
+        return settled
+
+    def _insert(self, settled: Iterable[_Settled]) -> None:
+        inserts = _Inserts(self._connection)
+        zeros: list[tuple[int, int]] = []
+        stale: list[tuple[int, int]] = []
+        for series_id, kind, column in settled:
+            times, values = column.times, column.values
+            stale += self._known.expired(self._sql, series_id, times)
+            types = set(map(type, values))
+            if kind is Kind.TEXT:
+                inserts.add("text_value", series_id, times, values)
+            elif kind is Kind.BOOLEAN:
+                inserts.add("int_value", series_id, times, list(map(int, values)))
+            elif float not in types:
+                inserts.add("int_value", series_id, times, values)
+            elif int not in types:
+                inserts.add("real_value", series_id, times, values)
+            else:
+                for stored, found in (("int_value", int), ("real_value", float)):
+                    pairs = [pair for pair in zip(times, values) if type(pair[1]) is found]
+                    inserts.add(stored, series_id, *zip(*pairs))
+            if float in types and 0.0 in values:  # rare, or at least quick to see
+                zeros += _minus_zeros(series_id, column)
         if stale:
             self._connection.executemany(
                 "INSERT OR IGNORE INTO stale_hours (series_id, start) VALUES (?, ?)", stale
@@ -158,14 +186,18 @@ class BatchWriter:
         if not self._known.is_registered(self._sql, project_id, device_id):
             if not register:
                 raise UnknownDevice.named(device_id)
+            self._savepoint()
             devices.ensure(self._sql, project_id, device_id)
 
-    def _settle(self, namespace_id: int, columns: Sequence[Column]) -> dict[str, tuple[int, Kind]]:
+    def _settle_fields(
+        self, namespace_id: int, columns: Sequence[Column]
+    ) -> dict[str, tuple[int, Kind]]:
         """Return id and kind of every field, creating those that are new."""
         known = {column.name: self._field(namespace_id, column.name) for column in columns}
         kinds = settle(columns, {name: found[1] for name, found in known.items() if found})
         settled: dict[str, tuple[int, Kind]] = {}
         if None in known.values():
+            self._savepoint()
             self._connection.execute(
                 "UPDATE namespaces SET last_modified = ? WHERE namespace_id = ?",
                 (int(time.time()), namespace_id),
@@ -203,6 +235,7 @@ class BatchWriter:
                 key,
             ).fetchone()
             if row is None:
+                self._savepoint()
                 found = self._connection.execute(
                     "INSERT INTO series (namespace_id, device_id, field_id) VALUES (?, ?, ?)", key
                 ).lastrowid
