@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 ASKED = "iobeam_server.asked"
 """Key of the WSGI environment: the method that came, where another one is answered."""
 access_log = logging.getLogger("iobeam_server.access")
+_PLAIN_PATH = re.compile(r"[0-9A-Za-z/_.~-]{0,500}", re.ASCII)
 
 # Class -> (status, code). The nearest base class counts; codes 150 and 151 are the hosted
 # service's, 32 and 33 too (wire notes 3), the others are this server's.
@@ -128,6 +130,11 @@ def _asked(req: falcon.Request) -> str:
     return method[:20]
 
 
+def _shown(path: str) -> str:
+    """Return a path as the log has it, with no line breaks of a client's making."""
+    return path if _PLAIN_PATH.fullmatch(path) else quote(path[:500])
+
+
 class AccessLog:
     """Falcon middleware: one line per answer, without query string and headers."""
 
@@ -143,23 +150,22 @@ class AccessLog:
             answered = {
                 "client": req.remote_addr,
                 "method": _asked(req),
-                "path": quote(req.path[:500]),  # no line breaks of a client's making in the log
+                "path": _shown(req.path),
                 "status": falcon.http_status_to_code(resp.status),
                 "duration_ms": round((ended - started) * 1_000, 1),
             }
             # `info` would look for the line of code that it is called from
-            access_log.handle(
-                access_log.makeRecord(
-                    access_log.name,
-                    logging.INFO,
-                    __file__,
-                    0,
-                    "%s %s %s %s %sms",
-                    tuple(answered.values()),
-                    None,
-                    extra={"fields": answered},
-                )
+            record = logging.getLogRecordFactory()(
+                access_log.name,
+                logging.INFO,
+                __file__,
+                0,
+                "%s %s %s %s %sms",
+                tuple(answered.values()),
+                None,
             )
+            record.fields = answered
+            access_log.handle(record)
 
 
 class NoNul:

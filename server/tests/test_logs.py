@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from typing import Any
 
-from iobeam_server.logs import JsonFormatter
+import pytest
+
+from iobeam_server.logs import PLAIN, JsonFormatter, PlainFormatter
 
 
 def record(message: str, *args: Any, **more: Any) -> logging.LogRecord:
@@ -24,6 +27,21 @@ def test_a_message() -> None:
         "logger": "a.b",
         "message": '"ä" and\n5',
     }
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_a_plain_line_is_as_the_library_writes_it(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    ours, theirs = PlainFormatter(), logging.Formatter(PLAIN)
+    # around the end of summer time, forth and back
+    for created in (0, 1_698_541_199.9996, 1_698_541_200.0, 1_698_541_199.25, 1_698_541_200.001):
+        made = record("%s\nb", "a", created=created, msecs=created % 1 * 1_000)
+        assert ours.format(made) == theirs.format(made)
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_fields_stand_for_the_message() -> None:

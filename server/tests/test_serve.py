@@ -155,8 +155,10 @@ def test_a_log_line_for_people_shows_neither_query_nor_token(tmp_path: Path) -> 
     with serving(tmp_path) as child:
         _, port = banner(child)
         assert ask(port, "/v1/ping?password=hidden", "a.b.c") == 200
+        assert ask(port, "/v1/a%0Ab%20c", "a.b.c") == 404
         log = ended(child)
     assert re.search(r"INFO iobeam_server\.access 127\.0\.0\.1 GET /v1/ping 200 [\d.]+ms", log)
+    assert "GET /v1/a%0Ab%20c 404" in log
     assert "hidden" not in log
     assert "a.b.c" not in log
     assert "without TLS" not in log
