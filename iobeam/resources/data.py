@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import collections
 import datetime
 import os
+import sys
 from enum import Enum
 
 from iobeam.resources import fastrow, flat, table, values
@@ -21,6 +22,7 @@ _USEC_PER_MSEC = 1000
 _FIRST_MSEC, _LAST_MSEC = 10 ** 11, flat.EXACT // _USEC_PER_MSEC
 
 _MIN_INT, _MAX_INT = values.MIN_INT, values.MAX_INT
+_MIN_FLOAT, _MAX_FLOAT = -sys.float_info.max, sys.float_info.max  # finite
 
 # From Python 3.7 on the client hears of a fork; before, a store has to look.
 _WATCHES_PID = not hasattr(os, "register_at_fork")
@@ -421,7 +423,7 @@ class DataStore(object):
             for column, value in dataDict.items():
                 kind = type(value)
                 if kind is float:
-                    if value - value != 0:
+                    if not _MIN_FLOAT <= value <= _MAX_FLOAT:
                         value = self._value(column, value)
                 elif kind is int:
                     if not _MIN_INT <= value <= _MAX_INT:

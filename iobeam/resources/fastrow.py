@@ -1,10 +1,8 @@
 """The quick way from a dict to a row, made for the columns of one store."""
 from __future__ import absolute_import
 
-import math
+import sys
 
-_IS_FINITE = ("isfinite(total)" if hasattr(math, "isfinite")
-              else "total - total == 0")
 # Wider rows are rare, and the plain loop is as quick for them.
 _MAX_COLUMNS = 32
 
@@ -14,7 +12,7 @@ def makeRow(usec, found):
     if float is {types}:
         # NaN or an infinity among the summands makes the sum one
         total = {total}
-        if {isFinite}:
+        if -{most} <= total <= {most}:
             return (usec, {values})
 """
 
@@ -39,10 +37,9 @@ def rowMaker(columns):
     source = _SOURCE.format(
         picks="; ".join("{0} = found[c{0}]".format(value) for value in values),
         types=" is ".join("type({})".format(value) for value in values),
-        total=" + ".join(values), isFinite=_IS_FINITE,
+        total=" + ".join(values), most=repr(sys.float_info.max),
         values=", ".join(values) + ",")
     names = dict(("cv{}".format(place), column)
                  for place, column in enumerate(columns))
-    names["isfinite"] = getattr(math, "isfinite", None)  # not on 2.7
     exec(compile(source, "<iobeam row maker>", "exec"), names)
     return names["makeRow"]
