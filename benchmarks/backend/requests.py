@@ -78,6 +78,7 @@ class _Side:
 # name -> what is asked, how often in a turn, whether it must not cost more than before
 _ASKED = {
     "an import of one row": (lambda side: side.importRows(1), 800, True),
+    "an import of 100 rows": (lambda side: side.importRows(100), 200, True),
     "an import of 1000 rows": (lambda side: side.importRows(1000), 50, True),
     "the newest point": (_Side.newest, 800, False),
     "a ping": (_Side.ping, 1500, False),
