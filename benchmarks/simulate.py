@@ -20,10 +20,11 @@ YEAR_S = 365 * 86400
 # What was measured on one engine. CPU in s: `request` and, however many share it, `commit`, of the
 # backend's process; `databaseRequest` and `databaseCommit` of the database's. `commitS` is how long
 # a commit of one request lasts while nobody else computes, `bytesPerPoint` what a point takes on
-# the disk.
+# the disk; `databaseConnections` are those of a process, None where one process alone may have the
+# database.
 Costs = collections.namedtuple("Costs", (
     "engine", "values", "request", "commit", "databaseRequest", "databaseCommit", "commitS",
-    "bytesPerPoint", "mostAtOnce", "isOneProcess"))
+    "bytesPerPoint", "mostAtOnce", "databaseConnections"))
 
 # What a fleet does to a backend. Per second but for `busy` (cores), `p50`, `p99` (s of an answer),
 # `waiting` (requests, at most), `bytesPerYear`. `processes` is None where no number is enough.
@@ -47,7 +48,7 @@ def needed(costs, devices, seed=1):
         least = share * _least(costs)
         found = None if least > MOST_BUSY else _simulated(costs, share, seed)
         isEnough = found is not None and found.busy <= MOST_BUSY and found.p99 <= LONGEST_S
-        if isEnough or costs.isOneProcess:
+        if isEnough or costs.databaseConnections is None:
             break
         processes = max(processes + 1, int(processes * least / MOST_BUSY))
     burst = devices / processes * max(_least(costs), costs.commitS / costs.mostAtOnce)
@@ -118,21 +119,23 @@ def _mostAtATime(begins, ends):
 def table(costs, fleets):
     """Return the needs of fleets as the lines of a table."""
     lines = [
-        "| | devices | requests/s | processes | requests a commit | cores of the backend |"
-        " cores of the database | answered after, median / 99 % | most that wait |"
+        "| | devices | requests/s | processes | their connections to the database |"
+        " requests a commit | cores of the backend | cores of the database |"
+        " answered after, median / 99 % | most that wait in a process, each on a connection |"
         " all at one moment: done after | points a year | disk a year | machines for it, after a year |",
-        "|" + "---|" * 13]
+        "|" + "---|" * 14]
     for each in costs:
         for devices in fleets:
             found = needed(each, devices)
             points = found.requests * each.values * YEAR_S
             if found.processes is None:
-                middle, nodes = "more than one | | | | | |", ""
+                middle, nodes = "more than one | | | | | | |", ""
             else:
                 nodes = max(math.ceil(found.databaseBusy / NODE_CORES / MOST_BUSY),
                             math.ceil(found.bytesPerYear / NODE_BYTES))
-                middle = "{} | {:.1f} | {:.2f} | {:.2f} | {:.0f} / {:.0f} ms | {} |".format(
-                    found.processes, found.atOnce, found.busy, found.databaseBusy,
+                middle = "{} | {} | {:.1f} | {:.2f} | {:.2f} | {:.0f} / {:.0f} ms | {} |".format(
+                    found.processes, found.processes * (each.databaseConnections or 0) or "",
+                    found.atOnce, found.busy, found.databaseBusy,
                     found.p50 * 1000, found.p99 * 1000, found.waiting)
             lines.append("| {} | {:,} | {:,.0f} | {} {:,.0f} s | {:.2g} | {:,.1f} TB | {} |".format(
                 each.engine, devices, found.requests, middle, found.burstS, points,
@@ -152,7 +155,7 @@ def plot(costs, path):
         numbers = [one.devices for one in found]
         axes.plot(numbers, [one.busy for one in found], color=colour,
                   label="{}: the backend".format(each.engine))
-        if each.isOneProcess:
+        if each.databaseConnections is None:
             axes.annotate("one process ends", (numbers[-1], found[-1].busy),
                           textcoords="offset points", xytext=(-6, 8), ha="right")
         else:

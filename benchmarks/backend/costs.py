@@ -74,7 +74,8 @@ def _costs(engine, seen, bytesPerPoint):
     lasted = statistics.median(
         each["waited"] / each["commits"] for each in seen if each["clients"] == 1)
     return simulate.Costs(engine.name, len(load.FIELDS), *backend, *database, lasted,
-                          bytesPerPoint, Config().threads, engine.name == "SQLite")
+                          bytesPerPoint, Config().threads,
+                          None if engine.name == "SQLite" else Config().database_connections)
 
 
 def _line(xs, ys):
