@@ -65,11 +65,9 @@ def text(cells, width, isPlain):
     """
     if isinstance(cells, Text):
         return cells.json
-    if quickjson.dumps is not None:
-        try:
-            return _quickly(cells, width)
-        except TypeError:
-            pass  # what only the standard library takes
+    quick = _quickly(cells, width)
+    if quick is not None:
+        return quick
     if isPlain or not isinstance(cells, list):
         row = "[%d" + ",%r" * (width - 1) + "]"
         return ",".join([row] * (len(cells) // width)) % tuple(cells)
@@ -77,10 +75,16 @@ def text(cells, width, isPlain):
 
 
 def _quickly(cells, width):
+    """Return the rows in the form of `text`, by orjson, if that can be; or None."""
+    if quickjson.dumps is None:
+        return None
     found, most = _tuples(cells, width), max(1, _ENCODED_CELLS // width)
-    return b",".join([
-        quickjson.dumps(list(itertools.islice(found, most)))[1:-1]
-        for _ in range(0, len(cells) // width, most)])
+    try:
+        return b",".join([
+            quickjson.dumps(list(itertools.islice(found, most)))[1:-1]
+            for _ in range(0, len(cells) // width, most)])
+    except TypeError:
+        return None  # what only the standard library takes
 
 
 def _tuples(cells, width):
@@ -103,11 +107,9 @@ def packed(cells, width, isPlain):
     """
     if not isPlain and not _WHOLE.issuperset(map(type, cells[::width])):
         return cells  # times that are still to be put right
-    if quickjson.dumps is not None:
-        try:
-            return Text(_quickly(cells, width), len(cells) // width)
-        except TypeError:
-            pass  # as in `text`
+    quick = _quickly(cells, width)
+    if quick is not None:
+        return Text(quick, len(cells) // width)
     if isPlain:
         # by `struct`, in half the time that `array` takes over a list
         made = array.array("d", (0.0,)) * len(cells)

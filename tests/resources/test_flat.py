@@ -59,7 +59,10 @@ class FlatTest(unittest.TestCase):
 
     def test_text_is_no_plain_one(self):
         cells = [1, u"\xe4\"", None, True]
-        self.assertEqual(self.read(flat.text(cells, 4, False)), cells)
+        found = flat.text(cells, 4, False)
+        self.assertEqual(self.read(found), cells)
+        if not self.isQuick:  # orjson leaves other letters as they are
+            self.assertEqual(found, '[1,"\\u00e4\\"",null,true]')
 
     @given(st.lists(st.tuples(PLAIN_TIMES, st.tuples(FLOATS, FLOATS)), max_size=8))
     def test_plain_rows_are_the_same_once_unpacked(self, rows):
