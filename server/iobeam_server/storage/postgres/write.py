@@ -11,6 +11,7 @@ from iobeam_server.rules.points import Column, Kind, settle
 from iobeam_server.storage.base import Batch
 from iobeam_server.storage.catalog import devices
 from iobeam_server.storage.catalog.remembered import Remembered
+from iobeam_server.storage.catalog.savepoint import Savepoint
 from iobeam_server.storage.postgres.incoming import Incoming
 from iobeam_server.storage.postgres.sql import CATALOG_LOCK, Connection, PostgresSql
 from iobeam_server.storage.postgres.timescale import Chunks
@@ -39,7 +40,7 @@ class BatchWriter:
         self._known = Remembered()
         self._is_spread = False
         self._chunks: Optional[Chunks] = None
-        self._has_savepoint = False
+        self._savepoint = Savepoint()
         self._stale: list[_Hour] = []  # hours whose summaries are not as the points from now on
 
     def forget(self) -> None:
@@ -65,23 +66,19 @@ class BatchWriter:
                     self._chunks.check(PostgresSql(connection), batch)
                 found = self._settle(connection, batch)
             except ServerError as error:
-                if self._has_savepoint:
-                    self.forget()  # ids made inside the savepoint go with it
-                    connection.execute("ROLLBACK TO SAVEPOINT batch")
                 results.append(error)
             else:
                 points.update(found)
                 results.append(None)
-            if self._has_savepoint:
-                connection.execute("RELEASE SAVEPOINT batch")
-                self._has_savepoint = False
+            if self._savepoint.end(PostgresSql(connection), is_refused=results[-1] is not None):
+                self.forget()  # ids made inside the savepoint went with it
         if points:
             self._upsert(connection, points)
         return results
 
     def _begin(self, connection: Connection) -> None:
         """Begin the transaction; look whether the catalogue is as it was."""
-        self._has_savepoint = False
+        self._savepoint = Savepoint()
         # one message, three statements: the last has a snapshot taken under the lock
         cursor = connection.execute(
             "BEGIN ISOLATION LEVEL READ COMMITTED;"
@@ -106,12 +103,6 @@ class BatchWriter:
             self._known.note_stale(hours)
         points.write(connection, self._known.newest, self._is_spread)
         self._known.note_newest(points.newest)
-
-    def _savepoint(self, connection: Connection) -> None:
-        """Begin the batch's savepoint, once; a batch that makes nothing new needs none."""
-        if not self._has_savepoint:
-            connection.execute("SAVEPOINT batch")
-            self._has_savepoint = True
 
     def _settle(self, connection: Connection, batch: Batch) -> Incoming:
         """Return the points of a batch by their series."""
@@ -139,7 +130,7 @@ class BatchWriter:
         if not self._known.is_registered(sql, project_id, device_id):
             if not register:
                 raise UnknownDevice.named(device_id)
-            self._savepoint(sql.connection)
+            self._savepoint.begin(sql)
             devices.ensure(sql, project_id, device_id)
 
     def _settle_fields(
@@ -156,7 +147,7 @@ class BatchWriter:
         kinds = settle(columns, known)
         new = sorted(name for name in kinds if name not in known)
         if new:
-            self._savepoint(connection)
+            self._savepoint.begin(PostgresSql(connection))
             connection.execute(
                 "UPDATE namespaces SET last_modified = %s WHERE namespace_id = %s",
                 (int(time.time()), namespace_id),
@@ -192,7 +183,7 @@ class BatchWriter:
         self._read_series(connection, namespace_id, device_id, fields)
         new = sorted(f for f in fields if (namespace_id, device_id, f) not in self._known.series)
         if new:
-            self._savepoint(connection)
+            self._savepoint.begin(PostgresSql(connection))
             connection.execute(
                 "INSERT INTO series (namespace_id, device_id, field_id)"
                 " SELECT %s, %s, * FROM unnest(%s::bigint[]) ON CONFLICT DO NOTHING",

@@ -13,6 +13,7 @@ from iobeam_server.rules.points import Column, Kind, settle
 from iobeam_server.storage.base import Batch
 from iobeam_server.storage.catalog import devices
 from iobeam_server.storage.catalog.remembered import Remembered
+from iobeam_server.storage.catalog.savepoint import Savepoint
 from iobeam_server.storage.sqlite.sql import SqliteSql, is_minus_zero
 
 # One statement for many rows: every step of SQLite gives the interpreter lock away and has to
@@ -93,7 +94,7 @@ class BatchWriter:
         self._connection = sql.connection
         self._version = -1
         self._known = Remembered()
-        self._has_savepoint = False
+        self._savepoint = Savepoint()
 
     def forget(self) -> None:
         """Drop everything remembered."""
@@ -106,7 +107,7 @@ class BatchWriter:
         in a savepoint of its own, if it needs new ones. Its points come after that: while there
         is a savepoint, SQLite copies each page before it changes.
         """
-        self._has_savepoint = False
+        self._savepoint = Savepoint()
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version or self._known.is_full:
             self.forget()
@@ -118,21 +119,11 @@ class BatchWriter:
                 settled = self._settle(batch)
                 results.append(None)
             except ServerError as error:
-                if self._has_savepoint:
-                    self.forget()  # ids made inside the savepoint go with it
-                    self._connection.execute("ROLLBACK TO batch")
                 results.append(error)
-            if self._has_savepoint:
-                self._connection.execute("RELEASE batch")
-                self._has_savepoint = False
+            if self._savepoint.end(self._sql, is_refused=results[-1] is not None):
+                self.forget()  # ids made inside the savepoint went with it
             self._insert(settled)
         return results
-
-    def _savepoint(self) -> None:
-        """Begin the batch's savepoint, once; a batch that makes nothing new needs none."""
-        if not self._has_savepoint:
-            self._connection.execute("SAVEPOINT batch")
-            self._has_savepoint = True
 
     def _settle(self, batch: Batch) -> list[_Settled]:
         """Return the points of a batch by their series."""
@@ -186,7 +177,7 @@ class BatchWriter:
         if not self._known.is_registered(self._sql, project_id, device_id):
             if not register:
                 raise UnknownDevice.named(device_id)
-            self._savepoint()
+            self._savepoint.begin(self._sql)
             devices.ensure(self._sql, project_id, device_id)
 
     def _settle_fields(
@@ -197,7 +188,7 @@ class BatchWriter:
         kinds = settle(columns, {name: found[1] for name, found in known.items() if found})
         settled: dict[str, tuple[int, Kind]] = {}
         if None in known.values():
-            self._savepoint()
+            self._savepoint.begin(self._sql)
             self._connection.execute(
                 "UPDATE namespaces SET last_modified = ? WHERE namespace_id = ?",
                 (int(time.time()), namespace_id),
@@ -235,7 +226,7 @@ class BatchWriter:
                 key,
             ).fetchone()
             if row is None:
-                self._savepoint()
+                self._savepoint.begin(self._sql)
                 found = self._connection.execute(
                     "INSERT INTO series (namespace_id, device_id, field_id) VALUES (?, ?, ?)", key
                 ).lastrowid
