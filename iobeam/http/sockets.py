@@ -43,22 +43,23 @@ class Exchange(object):
         ended (float): when it was over, in monotonic seconds.
         isWritten (bool): the request was written to its end.
         isEarly (bool): something came before that.
-        sock, reader, response: where it takes place, once it has begun.
+        sock, incoming, response: where it takes place, once it has begun.
     """
 
-    __slots__ = ("isOver", "ended", "isWritten", "isEarly", "sock", "reader",
+    __slots__ = ("isOver", "ended", "isWritten", "isEarly", "sock", "incoming",
                  "response")
 
     def __init__(self):
         self.isOver = self.isWritten = self.isEarly = False
-        self.sock = self.reader = self.response = None
+        self.sock = self.incoming = self.response = None
         self.ended = 0.0
 
     def finish(self):
         """Note that the answer was read; close the connection if unsure."""
         self.ended = compat.monotonic()
         self.isOver = (self.isWritten and not self.isEarly
-                       and self.reader is not None and self.reader.isClean)
+                       and self.incoming is not None
+                       and self.incoming.isClean)
         if self.isOver:
             self._closeResponse()
         else:
@@ -89,61 +90,42 @@ class Exchange(object):
         return not (hasattr(self.sock, "pending") and self.sock.pending())
 
 
-class _AnswerReader(io.RawIOBase):
-    """The reading side of a socket, armed from the deadline at each read.
+class _Incoming(object):
+    """What comes in over a socket, armed from the deadline at each read.
 
     Interim answers (RFC 9110, 15.2) are read over here, since http.client
     knows but one of them, and takes each other for the answer itself.
+
+    Attributes:
+        ahead (bytes): read, not yet handed on.
+        isClean (bool): the answer is whole, with nothing left over.
+        sawHead, sawEnd (bool): of the answer, of what comes at all.
     """
 
-    _file = None  # for its finalizer, where __init__ was cut short
-
     def __init__(self, sock):
-        # the file keeps the socket open for as long as the answer is read
-        self._file = sock.makefile("rb", 0)
-        self._socket = self._file._sock if compat.PY2 else sock
-        self._ahead = b""  # read, not yet handed on
+        self._socket = sock
+        self.ahead = b""
         self._count = 0
-        self._isClosing = self._isUpgrade = False
-        self.isClean = False  # closed with nothing left over
+        self._isUpgrade = False
+        self.isClean = False
         self.sawHead = self.sawEnd = False
 
-    def readable(self):
-        return True
+    def finish(self, isMore=False):
+        """Note that the answer is over; `isMore` if some of it is left."""
+        self.isClean = not (self.ahead or self._isUpgrade or isMore)
 
-    def readinto(self, buffer):
-        if self._isClosing:
-            return 0
-        self._seeHead()
-        if not self._ahead:
-            return self._receiveInto(buffer)
-        count = min(len(buffer), len(self._ahead))
-        buffer[:count] = self._ahead[:count]
-        self._ahead = self._ahead[count:]
-        return count
+    def letGo(self):
+        self._socket = None  # on 2.7, whoever refers to it keeps it open
 
-    def takeHead(self):
-        """Read the head, and take it off if it is ordinary; else None.
-
-        Returns:
-            (int, str, http.client.HTTPMessage, int): as `heads.takeOrdinary`.
-        """
-        self._seeHead()
-        found = heads.takeOrdinary(self._ahead)
-        if found is None:
-            return None
-        self._ahead = found[-1]
-        return found[:-1]
-
-    def _seeHead(self):
+    def seeHead(self):
+        """Have the head in `ahead`, with whatever came with it."""
         if not self.sawHead and not self.sawEnd:
-            self._ahead = self._readHead()
+            self.ahead = self._readHead()
 
     def _readHead(self):
-        """Return the head of the answer, and what came with it."""
         head, piece = b"", bytearray(_HEAD_PIECE)
         while len(head) < _MAX_HEAD:
-            count = self._receiveInto(piece)
+            count = self.receiveInto(piece)
             if count == 0:
                 return head
             seen = max(0, len(head) - 3)
@@ -162,7 +144,21 @@ class _AnswerReader(io.RawIOBase):
         self.sawHead = True  # too long: http.client says so
         return head
 
-    def _receiveInto(self, buffer):
+    def takeHead(self):
+        """Read the head, and take it off if it is ordinary; else None.
+
+        Returns:
+            (int, str, http.client.HTTPMessage, int): as `heads.takeOrdinary`.
+        """
+        self.seeHead()
+        found = heads.takeOrdinary(self.ahead)
+        if found is None:
+            return None
+        self.ahead = found[-1]
+        return found[:-1]
+
+    def receiveInto(self, buffer):
+        """Read what there is, or wait for it; 0 at the end."""
         while True:
             self._socket.settimeout(_stepSeconds())
             try:
@@ -179,15 +175,45 @@ class _AnswerReader(io.RawIOBase):
         self.sawEnd = self.sawEnd or count == 0
         return count
 
+
+class _AnswerReader(io.RawIOBase):
+    """What comes in, as a file; it keeps the socket open as it is read."""
+
+    _file = _incoming = None  # for its finalizer, if __init__ was cut short
+
+    def __init__(self, sock, exchange):
+        self._file = sock.makefile("rb", 0)
+        if exchange.incoming is None:
+            exchange.incoming = _Incoming(self._file._sock if compat.PY2
+                                          else sock)
+        self._incoming = exchange.incoming
+        self._isClosing = False
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        if self._isClosing:
+            return 0
+        incoming = self._incoming
+        incoming.seeHead()
+        if not incoming.ahead:
+            return incoming.receiveInto(buffer)
+        count = min(len(buffer), len(incoming.ahead))
+        buffer[:count] = incoming.ahead[:count]
+        incoming.ahead = incoming.ahead[count:]
+        return count
+
     def beginClosing(self, buffered):
         """From here on nothing is read; `buffered` looks for what was."""
         self._isClosing = True
-        self.isClean = not (self._ahead or self._isUpgrade or buffered())
+        self._incoming.finish(buffered())
 
     def close(self):
         if not self.closed and self._file is not None:
             self._file.close()
-            self._socket = None  # on 2.7, whoever refers to it keeps it open
+            if self._incoming is not None:
+                self._incoming.letGo()
         io.RawIOBase.close(self)
 
 
@@ -212,8 +238,7 @@ class _DeadlineSocket(object):
         self._exchange = exchange
 
     def makefile(self, *_, **__):
-        self._exchange.reader = _AnswerReader(self._sock)
-        return _AnswerFile(self._exchange.reader)
+        return _AnswerFile(_AnswerReader(self._sock, self._exchange))
 
 
 def _checkBeginning(head):
@@ -260,14 +285,14 @@ def _deadlineResponse(base):
                                 kwargs.get("method") in ("GET", "POST"))
 
         def begin(self):
-            reader = self._exchange.reader
-            found = (reader.takeHead() if self._mayBeShort
+            incoming = self._exchange.incoming
+            found = (incoming.takeHead() if self._mayBeShort
                      and self.msg is None else None)
             if found is not None:
                 self._beginWith(*found)
                 return
             base.begin(self)
-            if reader.sawEnd and not reader.sawHead:
+            if incoming.sawEnd and not incoming.sawHead:
                 # http.client takes an end amid the headers for their end
                 self.close()
                 raise socket.error(errno.ECONNRESET,

@@ -406,7 +406,8 @@ class InterruptTest(SocketsCase):
                 if self.interrupts:
                     raise self.interrupts.pop()
 
-        found = sockets._AnswerFile(sockets._AnswerReader(Pipe()))
+        found = sockets._AnswerFile(sockets._AnswerReader(
+            Pipe(), sockets.Exchange()))
         self.assertRaises(KeyboardInterrupt, found.close)
         found.close()  # as the collector does, which shows what it raises
         self.assertTrue(found.raw.closed)
