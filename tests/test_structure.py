@@ -58,6 +58,7 @@ LEVELS = [
     ["iobeam.http.transport"],
     ["iobeam.http.sessions"],
     ["iobeam.http.sockets"],
+    ["iobeam.http.incoming"],
     ["iobeam.http.failures", "iobeam.http.replaced"],
     ["iobeam.http.address", "iobeam.http.call", "iobeam.http.heads",
      "iobeam.http.retry"],

@@ -198,7 +198,7 @@ def _describeTls(found):
 
 
 def _describeBreak(found, amidHandshake):
-    for one in found:
+    for one in reversed(found):  # the outer ones say what the inner ones do
         said = _said(one)
         if amidHandshake and (getattr(one, "errno", None) in _HUNG_UP
                               or "EOF" in said):

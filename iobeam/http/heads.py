@@ -9,7 +9,9 @@ import re
 
 from iobeam.utils import compat
 
-if not compat.PY2:
+if compat.PY2:
+    import httplib as client  # novm
+else:
     from http import client  # novm
 
 _MOST = 50  # headers; http.client refuses over 100
@@ -27,22 +29,21 @@ def takeOrdinary(ahead):
         ahead (bytes): with the whole head.
 
     Returns:
-        (int, str, http.client.HTTPMessage, int, bytes): status, reason,
-        headers, length of the body in bytes, and what came after the head.
-        None if http.client has to look at it, as always on 2.7: the body's
-        end is said by something else than a Content-Length, or anything is
-        unusual.
+        (int, str, list of (str, str), int, bytes): status, reason, names and
+        values of headers, length of the body in bytes, and what came after
+        the head. None if http.client has to look at it: the body's end is
+        said by something else than a Content-Length, or anything is unusual.
     """
-    found = None if compat.PY2 else _HEAD.match(ahead)
+    found = _HEAD.match(ahead)
     if found is None:
         return None
-    status, message, length = int(found.group(1)), client.HTTPMessage(), None
-    lines = found.group(3).decode("ascii").split("\r\n")
+    status, fields, length = int(found.group(1)), [], None
+    lines = compat.toNative(found.group(3).decode("ascii")).split("\r\n")
     if len(lines) > _MOST or status in _BODILESS:
         return None
     for line in lines[:-1]:
         name, _, value = line.partition(": ")
-        message[name] = value
+        fields.append((name, value))
         known = name.lower()
         if known == "content-length":
             if length is not None or not _LENGTH.match(value):
@@ -53,5 +54,13 @@ def takeOrdinary(ahead):
             return None
     if length is None:
         return None
-    return (status, found.group(2).decode("ascii").strip(), message, length,
-            ahead[found.end():])
+    reason = compat.toNative(found.group(2).decode("ascii").strip())
+    return status, reason, fields, length, ahead[found.end():]
+
+
+def messageOf(fields):
+    """Return what http.client makes of names and values (its HTTPMessage)."""
+    message = client.HTTPMessage()
+    for name, value in fields:
+        message[name] = value
+    return message

@@ -10,6 +10,14 @@ import operator
 
 import requests
 from requests import adapters, api, sessions
+from requests.packages.urllib3 import connection, connectionpool
+
+from iobeam.utils import compat
+
+if compat.PY2:
+    import httplib as client  # novm
+else:
+    from http import client  # novm
 
 # In one look each, since this is asked for every request.
 _SESSION = ("send", "request", "post", "get", "get_adapter")
@@ -53,16 +61,43 @@ def _learn(found):
 
 def _isOwn(part):
     """Tell whether it was defined in the files of `requests`."""
-    if part is Session:
-        return True
-    code = getattr(part, "__code__", None)
-    return getattr(code, "co_filename", None) in _FILES
+    return part is Session or _fileOf(part) in _FILES
+
+
+def _fileOf(part):
+    return getattr(getattr(part, "__code__", None), "co_filename", None)
 
 
 # Functions that nobody has a reason to replace tell the names of the files.
 _FILES = frozenset(function.__code__.co_filename for function in (
     sessions.merge_setting, api.options,
     adapters.HTTPAdapter.__dict__["__init__"]))
+_FILES_BELOW = frozenset(function.__code__.co_filename for function in (
+    connectionpool.connection_from_url, connection.HTTPConnection.__init__,
+    client.HTTPConnection.__init__))
+
+
+def isNothingBelow(poolClass, connectionClass):
+    """Tell whether the same goes for what `requests` has urllib3 do.
+
+    Programs that trace calls put themselves there, and around http.client.
+
+    Args:
+        poolClass (type), connectionClass (type): of urllib3.
+    """
+    found = ((poolClass.urlopen,) + _ofConnection(connectionClass)
+             + _ofConnection(client.HTTPConnection))
+    key = poolClass, connectionClass
+    if found != _below.get(key):
+        if not all(_fileOf(part) in _FILES_BELOW for part in found):
+            return False
+        _below[key] = found
+    return True
+
+
+_ofConnection = operator.attrgetter(
+    "request", "putrequest", "putheader", "endheaders", "send", "getresponse")
+_below = {}  # (class of pools, class of connections) to the parts they have
 
 
 def names():

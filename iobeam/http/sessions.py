@@ -2,21 +2,29 @@
 from __future__ import absolute_import
 
 import io
+import logging
 import re
+import ssl
 
 from requests import adapters, structures, utils
 from requests.compat import cookielib
 from requests.exceptions import ConnectionError as RequestsConnectionError  # novm
+from requests.exceptions import SSLError
 from requests.models import Response
+from requests.packages.urllib3 import connectionpool
+from requests.packages.urllib3.response import HTTPResponse
 
-from iobeam.http import address, failures, replaced, sockets
+from iobeam.http import address, failures, incoming, replaced, sockets
 from iobeam.utils import compat
 
 if compat.PY2:
     import Queue as queue  # novm
+    from httplib import HTTPException  # novm
 else:
     import queue  # novm
+    from http.client import HTTPException  # novm
 
+_urllib3Log = logging.getLogger(connectionpool.__name__)
 _PIECE = 16384  # bytes unpacked at a time
 _withoutFinalizers = {}  # class of answers to its subclass
 
@@ -40,7 +48,7 @@ class _Idle(queue.LifoQueue):
         self.queue.append(item)
 
 
-class _DeadlineAdapter(adapters.HTTPAdapter):
+class DeadlineAdapter(adapters.HTTPAdapter):
     """Gives every pool, whatever its scheme or proxy, such connections.
 
     The rest spares a small send what it would do again and again: to find the
@@ -102,16 +110,91 @@ class _DeadlineAdapter(adapters.HTTPAdapter):
     def build_response(self, request, raw):
         if isinstance(raw, io.IOBase):
             raw.__class__ = _withoutFinalizer(type(raw))
-        response = Response()
-        response.status_code = raw.status
-        response.reason = raw.reason
-        response.headers = structures.CaseInsensitiveDict(raw.headers)
-        response.encoding = utils.get_encoding_from_headers(response.headers)
+        response = self._responseOf(request, raw.status, raw.reason,
+                                    raw.headers)
         response.raw = raw
+        return response
+
+    def _responseOf(self, request, status, reason, headers):
+        response = Response()
+        response.status_code = status
+        response.reason = reason
+        response.headers = structures.CaseInsensitiveDict(headers)
+        response.encoding = utils.get_encoding_from_headers(response.headers)
         response.url = request.url
         response.request = request
         response.connection = self
         return response
+
+    def sendAgain(self, request):
+        """Send on a connection that waits, and has just sent the like.
+
+        Past `send` and urllib3, which cost more than all of the rest of a
+        small send(). Who has put himself there is not passed by.
+
+        Args:
+            request (requests.PreparedRequest): its body is bytes, or None.
+
+        Returns:
+            requests.Response: read to its end. None if nothing was sent.
+
+        Raises:
+            requests.RequestException, EnvironmentError: as `send` and
+                `readToEnd` raise them, or the causes of those.
+        """
+        url = request.url
+        pool, base = self._pools.get(url, (None, None))
+        if (pool is None or pool.proxy is not None or url not in self._paths
+                or type(pool).ConnectionCls is not base
+                or _urllib3Log.isEnabledFor(logging.DEBUG)
+                or not replaced.isNothingBelow(type(pool), base)):
+            return None
+        connection = _takeFrom(pool)
+        try:
+            if not isinstance(connection, self._classes[base]):
+                return None
+            answer = connection.again(request.method, self._paths[url],
+                                      request.headers, request.body)
+            return None if answer is None else self._read(request, answer)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, ssl.SSLError):
+                raise SSLError(error)
+            if isinstance(error, HTTPException):
+                raise RequestsConnectionError(error)
+            raise
+        finally:
+            _putBack(pool, connection)
+
+    def _read(self, request, answer):
+        """Return a response whose answer is read to its end."""
+        if isinstance(answer, tuple):
+            response = self._responseOf(request, *answer[:3])
+            response._content, response._content_consumed = answer[3], True
+            return response
+        response = self.build_response(request, HTTPResponse(
+            answer, answer.getheaders(), answer.status, answer.version,
+            reason=answer.reason, preload_content=False,
+            original_response=answer))
+        readToEnd(response)
+        return response
+
+
+def _takeFrom(pool):
+    """Return the connection that was used last, if one waits; else None."""
+    try:
+        return pool.pool.get()
+    except (AttributeError, queue.Empty):  # it is closed, or all are in use
+        return None
+
+
+def _putBack(pool, connection):
+    try:
+        pool.pool.put(connection)
+    except (AttributeError, queue.Full):
+        if connection is not None:
+            connection.close()
 
 
 def _withoutFinalizer(base):
@@ -148,7 +231,7 @@ def makeSession():
     session.cookies.set_policy(cookielib.DefaultCookiePolicy(
         allowed_domains=[]))
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _DeadlineAdapter())
+        session.mount(scheme, DeadlineAdapter())
     return session
 
 
@@ -205,11 +288,11 @@ def readToEnd(response):
         announced = response.headers.get("Content-Length", "")
         if not re.match(r"[0-9]{1,18}\Z", announced):
             announced = None
-        elif int(announced) > sockets.MAX_ANSWER:
+        elif int(announced) > incoming.MAX_ANSWER:
             # http.client would make room for it
             raise RequestsConnectionError("the answer is to be {} bytes long, "
                                           "which is more than {}".format(
-                                              announced, sockets.MAX_ANSWER))
+                                              announced, incoming.MAX_ANSWER))
         # What `response.content` does, less a generator and a second read.
         try:
             response._content = (
@@ -236,8 +319,8 @@ def _readDecoded(raw):
     parts, size = [], 0
     for part in raw.stream(_PIECE, decode_content=True):
         size += len(part)
-        if size > sockets.MAX_ANSWER:
+        if size > incoming.MAX_ANSWER:
             raise RequestsConnectionError("the answer is longer than {} bytes"
-                                          .format(sockets.MAX_ANSWER))
+                                          .format(incoming.MAX_ANSWER))
         parts.append(part)
     return b"".join(parts)

@@ -12,27 +12,19 @@ one, at whatever instant, leaves a connection that is closed before the next.
 from __future__ import absolute_import
 
 import errno
-import io
 import re
 import select
 import socket
 
 from requests.packages.urllib3 import exceptions as urllib3errors
 
-from iobeam.http import address, failures, heads, settings
+from iobeam.http import address, failures, heads, incoming, settings
 from iobeam.http import call as calls
 from iobeam.utils import compat
 
-MAX_ANSWER = 256 * 1024 * 1024  # bytes; an endless one must not fill the memory
-_MAX_HEAD = 256 * 1024  # bytes; http.client takes 100 lines of up to 64 KiB
-_PIECE = 16384  # bytes read or written under one time-out
-_HEAD_PIECE = 2048  # bytes; holds the whole of nearly every answer
-_END_OF_HEAD = re.compile(b"\n\r?\n")
-_INTERIM = re.compile(b"HTTP/1\\.[0-9] +1[0-9][0-9]\\b")
-_UPGRADE = re.compile(b"HTTP/1\\.[0-9] +101\\b")
+_PIECE = 16384  # bytes written under one time-out
 # A name and a value (RFC 9110, 5.5), but for what urllib3 leaves out.
 _ORDINARY = re.compile("[0-9A-Za-z-]+: (?!@@@)[\\x20-\\x7e]*\\Z")
-_TLS_RECORDS = (b"\x15", b"\x16")  # alert, handshake (RFC 8446, 5.1)
 
 
 class Exchange(object):
@@ -90,146 +82,6 @@ class Exchange(object):
         return not (hasattr(self.sock, "pending") and self.sock.pending())
 
 
-class _Incoming(object):
-    """What comes in over a socket, armed from the deadline at each read.
-
-    Interim answers (RFC 9110, 15.2) are read over here, since http.client
-    knows but one of them, and takes each other for the answer itself.
-
-    Attributes:
-        ahead (bytes): read, not yet handed on.
-        isClean (bool): the answer is whole, with nothing left over.
-        sawHead, sawEnd (bool): of the answer, of what comes at all.
-    """
-
-    def __init__(self, sock):
-        self._socket = sock
-        self.ahead = b""
-        self._count = 0
-        self._isUpgrade = False
-        self.isClean = False
-        self.sawHead = self.sawEnd = False
-
-    def finish(self, isMore=False):
-        """Note that the answer is over; `isMore` if some of it is left."""
-        self.isClean = not (self.ahead or self._isUpgrade or isMore)
-
-    def letGo(self):
-        self._socket = None  # on 2.7, whoever refers to it keeps it open
-
-    def seeHead(self):
-        """Have the head in `ahead`, with whatever came with it."""
-        if not self.sawHead and not self.sawEnd:
-            self.ahead = self._readHead()
-
-    def _readHead(self):
-        head, piece = b"", bytearray(_HEAD_PIECE)
-        while len(head) < _MAX_HEAD:
-            count = self.receiveInto(piece)
-            if count == 0:
-                return head
-            seen = max(0, len(head) - 3)
-            head += bytes(piece[:count])
-            _checkBeginning(head)
-            end = _END_OF_HEAD.search(head, seen)
-            while end is not None:
-                self.sawHead = not _INTERIM.match(head)
-                if not self.sawHead and _UPGRADE.match(head):
-                    self.sawHead = self._isUpgrade = True
-                if self.sawHead:
-                    return head
-                head = head[end.end():]
-                _checkBeginning(head)
-                end = _END_OF_HEAD.search(head)
-        self.sawHead = True  # too long: http.client says so
-        return head
-
-    def takeHead(self):
-        """Read the head, and take it off if it is ordinary; else None.
-
-        Returns:
-            (int, str, http.client.HTTPMessage, int): as `heads.takeOrdinary`.
-        """
-        self.seeHead()
-        found = heads.takeOrdinary(self.ahead)
-        if found is None:
-            return None
-        self.ahead = found[-1]
-        return found[:-1]
-
-    def receiveInto(self, buffer):
-        """Read what there is, or wait for it; 0 at the end."""
-        while True:
-            self._socket.settimeout(_stepSeconds())
-            try:
-                count = self._socket.recv_into(buffer)
-            except EnvironmentError as error:
-                if error.errno == errno.EINTR:  # before Python 3.5
-                    continue
-                raise
-            break
-        self._count += count
-        if self._count > MAX_ANSWER:
-            raise socket.error(errno.EMSGSIZE, "the answer is longer than {} "
-                               "bytes".format(MAX_ANSWER))
-        self.sawEnd = self.sawEnd or count == 0
-        return count
-
-
-class _AnswerReader(io.RawIOBase):
-    """What comes in, as a file; it keeps the socket open as it is read."""
-
-    _file = _incoming = None  # for its finalizer, if __init__ was cut short
-
-    def __init__(self, sock, exchange):
-        self._file = sock.makefile("rb", 0)
-        if exchange.incoming is None:
-            exchange.incoming = _Incoming(self._file._sock if compat.PY2
-                                          else sock)
-        self._incoming = exchange.incoming
-        self._isClosing = False
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        if self._isClosing:
-            return 0
-        incoming = self._incoming
-        incoming.seeHead()
-        if not incoming.ahead:
-            return incoming.receiveInto(buffer)
-        count = min(len(buffer), len(incoming.ahead))
-        buffer[:count] = incoming.ahead[:count]
-        incoming.ahead = incoming.ahead[count:]
-        return count
-
-    def beginClosing(self, buffered):
-        """From here on nothing is read; `buffered` looks for what was."""
-        self._isClosing = True
-        self._incoming.finish(buffered())
-
-    def close(self):
-        if not self.closed and self._file is not None:
-            self._file.close()
-            if self._incoming is not None:
-                self._incoming.letGo()
-        io.RawIOBase.close(self)
-
-
-class _AnswerFile(io.BufferedReader):
-    """What http.client reads an answer from; closed at the answer's end."""
-
-    def close(self):
-        try:
-            if not self.closed and not self.raw.closed:
-                self.raw.beginClosing(lambda: self.peek(1))
-        except ValueError:
-            pass  # half closed already, since an interrupt came into that
-        finally:
-            io.BufferedReader.close(self)
-
-
 class _DeadlineSocket(object):
     """Stands for a socket where an HTTP response asks it for a file."""
 
@@ -238,27 +90,13 @@ class _DeadlineSocket(object):
         self._exchange = exchange
 
     def makefile(self, *_, **__):
-        return _AnswerFile(_AnswerReader(self._sock, self._exchange))
+        return incoming.fileOf(self._sock, self._exchange)
 
 
-def _checkBeginning(head):
-    if head[:5] == b"HTTP/"[:len(head)]:
-        return
-    if head[:1] in _TLS_RECORDS:
-        raise failures.SpeaksTlsError("the answer is TLS")
-    # on 2.7, http.client takes it for an answer of HTTP 0.9
-    raise socket.error(errno.EINVAL, "the answer is no HTTP")
-
-
-def _stepSeconds():
-    """Seconds that the next read or write may take."""
-    call = calls.running()
-    if call is None:  # the end of an answer that is read outside of a call
-        return settings.READ_SECONDS
-    seconds = min(call.stepSeconds, call.left())
-    if seconds <= 0:
-        raise socket.timeout("timed out")
-    return seconds
+def _joined(top, lines):
+    """A whole head: its first lines, and those of its headers."""
+    return b"".join([top, "\r\n".join(lines).encode("ascii"),
+                     b"\r\n\r\n"])
 
 
 def _isReadable(sock):
@@ -280,29 +118,30 @@ def _deadlineResponse(base):
             base.__init__(self, _DeadlineSocket(sock, exchange), *args,
                           **kwargs)
             exchange.response = self
-            # http.client prints the heads that it reads, if it is asked to
-            self._mayBeShort = (not self.debuglevel and
+            # http.client prints the heads that it reads, if it is asked to;
+            # on 2.7, its messages are of another kind
+            self._mayBeShort = (not self.debuglevel and not compat.PY2 and
                                 kwargs.get("method") in ("GET", "POST"))
 
         def begin(self):
-            incoming = self._exchange.incoming
-            found = (incoming.takeHead() if self._mayBeShort
+            reader = self._exchange.incoming
+            found = (reader.takeHead() if self._mayBeShort
                      and self.msg is None else None)
             if found is not None:
                 self._beginWith(*found)
                 return
             base.begin(self)
-            if incoming.sawEnd and not incoming.sawHead:
+            if reader.sawEnd and not reader.sawHead:
                 # http.client takes an end amid the headers for their end
                 self.close()
                 raise socket.error(errno.ECONNRESET,
                                    "the answer ended amid its headers")
 
-        def _beginWith(self, status, reason, headers, length):
+        def _beginWith(self, status, reason, fields, length):
             self.version = 11
             self.status = self.code = status
             self.reason = reason
-            self.headers = self.msg = headers
+            self.headers = self.msg = heads.messageOf(fields)
             self.length = length
             self.chunked = self.will_close = False
 
@@ -321,6 +160,7 @@ class _KeepsDeadline(object):
     _head = None
     _exchange = None  # the latest
     _lines = ()  # of the head that is being written
+    _top = b""  # of the latest: what was asked for, and of which host
     _tunnelTo = None  # the arguments of set_tunnel()
 
     def response_class(self, sock, *args, **kwargs):
@@ -337,15 +177,20 @@ class _KeepsDeadline(object):
         return self._base.connect(self)
 
     def request(self, *args, **kwargs):
-        last, self._exchange = self._exchange, Exchange()
-        self._head, self._lines = None, []
+        last = self._exchange
+        self._begin()
         if self.sock is not None and last is not None \
                 and not last.mayFollow():
             self._renew()
+        return self._base.request(self, *args, **kwargs)
+
+    def _begin(self):
+        self._exchange = exchange = Exchange()
+        self._head, self._lines = None, []
         call = calls.running()
         if call is not None:
-            call.exchange = self._exchange
-        return self._base.request(self, *args, **kwargs)
+            call.exchange = exchange
+        return exchange
 
     def _renew(self):
         self.close()
@@ -366,9 +211,9 @@ class _KeepsDeadline(object):
     def send(self, data, *args):
         if self._lines:
             end = data.index(b"\r\n\r\n") + 2
-            lines, self._lines = "\r\n".join(self._lines), []
-            data = b"".join([data[:end], lines.encode("ascii"), b"\r\n",
-                             data[end:]])
+            lines, self._lines = self._lines, []
+            data = _joined(data[:end], lines) + data[end + 2:]
+            self._top = b"\r\n".join(data.split(b"\r\n", 2)[:2]) + b"\r\n"
         # The headers wait for the body, so that a small request leaves in
         # one packet and one system call.
         if data.startswith(b"POST ") and data.endswith(b"\r\n\r\n"):
@@ -376,9 +221,56 @@ class _KeepsDeadline(object):
         else:
             self._transmit((self._head or b"") + data)
 
+    def again(self, method, target, headers, body):
+        """Do what `request` and `getresponse` do, if they just did the same.
+
+        The two lines that they wrote then are written again, and an ordinary
+        answer that comes at once is read as it is.
+
+        Args:
+            method (str), target (str), headers (dict of str): as urllib3 got
+                them then; the values of headers may differ.
+            body (bytes or None): with its Content-Length in the headers.
+
+        Returns:
+            (int, str, list of (str, str), bytes): status, reason, headers and
+            body. Or, of any other answer, an http.client.HTTPResponse whose
+            body is to be read. None if nothing was sent, since this has to go
+            the long way.
+        """
+        last = self._exchange
+        lines = ["{}: {}".format(*header) for header in headers.items()]
+        if (self.sock is None or self.debuglevel or last is None
+                or not last.mayFollow() or _isReadable(self.sock)
+                or not self._top.startswith("{} {} HTTP/1.1\r\n".format(
+                    method, target).encode("ascii"))
+                or not all(map(_ORDINARY.match, lines))):
+            return None
+        exchange = self._begin()
+        try:
+            self._transmit(_joined(self._top, lines) + (body or b""))
+        except EnvironmentError as error:
+            # the answer may have come first; urllib3 looks for it, too
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                raise
+        exchange.incoming = incoming.Incoming(self.sock)
+        answer = exchange.incoming.takeSmall()
+        if answer is not None:
+            exchange.finish()
+            return answer
+        more = {"strict": self.strict} if compat.PY2 else {}
+        answer = self._responseClass(self.sock, exchange, method=method,
+                                     **more)
+        answer.begin()
+        if answer.will_close:
+            self.close()  # the answer keeps the socket open for itself
+        return answer
+
     def getresponse(self, *args, **kwargs):
         if self._head is not None:  # there was no body
             self._transmit(self._head)
+        if not compat.PY2:  # where urllib3 1 tries in vain what 2.7 can do
+            kwargs.pop("buffering", None)
         return self._base.getresponse(self, *args, **kwargs)
 
     def _transmit(self, data):
@@ -395,7 +287,7 @@ class _KeepsDeadline(object):
         for start in range(0, max(1, len(data)), _PIECE):
             if start and _isReadable(self.sock):
                 exchange.isEarly = True
-            self.sock.settimeout(_stepSeconds())
+            self.sock.settimeout(incoming.stepSeconds())
             self._base.send(self, data[start:start + _PIECE])
         exchange.isWritten = True
 

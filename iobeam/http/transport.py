@@ -216,9 +216,13 @@ class Channel(object):
     def _sendShort(self, call, session, request, timeout):
         """Send past `Session.send`, which costs a third of a small send."""
         for _ in range(_MAX_REDIRECTS):
-            response = session.get_adapter(request.url).send(
-                request, timeout=timeout, stream=True,
-                **self._route(session, request.url))
+            adapter = session.get_adapter(request.url)
+            response = adapter.sendAgain(request) if isinstance(
+                adapter, sessions.DeadlineAdapter) else None
+            if response is None:
+                response = adapter.send(
+                    request, timeout=timeout, stream=True,
+                    **self._route(session, request.url))
             self._finish(call, response)
             target = _redirectTarget(request, response)
             if target is None:

@@ -3,9 +3,11 @@ from __future__ import absolute_import
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import ssl
+import struct
 import sys
 import threading
 import unittest
@@ -13,7 +15,8 @@ import unittest
 import requests
 
 from iobeam import iobeam
-from iobeam.http import request, sessions, settings, sockets, transport
+from iobeam.http import (incoming, request, sessions, settings, sockets,
+                         transport)
 from iobeam.http import call as calls
 from iobeam.utils import compat
 from tests import interrupts, loopback, support
@@ -40,6 +43,7 @@ class Line(object):
         self.answers = answers
         self.connections = 0
         self.requests = []  # (number of the connection, body)
+        self.heads = []  # of the same ones (bytes)
         self._context = context
         self._sockets = []
         self._listener = socket.socket()
@@ -87,12 +91,15 @@ class Line(object):
         length, line = 0, file.readline()
         if not line:
             return False
+        head = line
         while line.strip():
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
             line = file.readline()
+            head += line
         body = file.read(length)
+        self.heads.append(head)
         self.requests.append((connection, body))
         for piece in self.answers(len(self.requests), body):
             if callable(piece):
@@ -251,6 +258,261 @@ class InterimTest(SocketsCase):
         self.assertEqual([1, 2, 2], [number for number, _ in server.requests])
 
 
+ORDINARY = (b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: "
+            b"application/json\r\nContent-Length: 8\r\n\r\n{\"n\": 1}")
+CHUNKED = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+           b"4\r\n{\"n\"\r\n4\r\n: 1}\r\n0\r\n\r\n")
+GZIPPED = transport._gzip(b'{"n": 1}')
+
+
+def hangUp(sock):
+    sock.shutdown(socket.SHUT_RDWR)
+
+
+def reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def withLength(length, body=b"", status=b"200 OK", more=b""):
+    return (b"HTTP/1.1 " + status + b"\r\n" + more + b"Content-Length: "
+            + str(length).encode("ascii") + b"\r\n\r\n" + body)
+
+
+# What may come as an answer, piece by piece, by a name for it.
+ANSWERS = {
+    "ordinary": [ORDINARY],
+    "in single bytes": [ORDINARY[k:k + 1] for k in range(len(ORDINARY))],
+    "head and body apart": [ORDINARY[:-8], ORDINARY[-8:]],
+    "without a body": [withLength(0)],
+    "as large as what is read at once": [withLength(2000, b"x" * 2000)],
+    "a large one in pieces": [withLength(99999)] + [b"x" * 33333] * 3,
+    "a refusal": [withLength(2, b"{}", b"400 Bad Request",
+                             b"Retry-After: 7\r\n")],
+    "with a header twice": [withLength(2, b"{}", more=b"A: 1\r\nA: 2\r\n")],
+    "with a folded header": [withLength(2, b"{}", more=b"A: 1\r\n 2\r\n")],
+    "with text that is not ASCII": [withLength(2, b"{}", b"200 \xc3\xa4",
+                                               b"A: \xff\r\n")],
+    "chunked": [CHUNKED],
+    "compressed": [withLength(len(GZIPPED), GZIPPED,
+                              more=b"Content-Encoding: gzip\r\n")],
+    "said to be compressed": [withLength(
+        2, b"{}", more=b"Content-Encoding: gzip\r\n")],
+    "no content": [b"HTTP/1.1 204 No Content\r\n\r\n"],
+    "no content, of some length": [withLength(2, status=b"204 No Content"),
+                                   hangUp],
+    "until the end": [b"HTTP/1.1 200 OK\r\n\r\n{}", hangUp],
+    "of HTTP/1.0": [b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+                    hangUp],
+    "to be closed": [withLength(2, b"{}", more=b"Connection: close\r\n")],
+    "closed, and not said so": [withLength(2, b"{}"), hangUp],
+    "with more behind it": [ORDINARY + b"x"],
+    "with another behind it": [ORDINARY + ORDINARY],
+    "with an early hint": INTERIM["early hints"] + [ORDINARY],
+    "a change of protocols": [b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n"
+                              b"\r\n"],
+    "a length beyond measure": [withLength(10 ** 12, b"{}"), hangUp],
+    "a length that is none": [withLength("-5", b"{}"), hangUp],
+    "no HTTP": [b"SSH-2.0-OpenSSH_9.2\r\n", hangUp],
+    "TLS": [b"\x15\x03\x01\x00\x02\x02\x46", hangUp],
+    "a head without an end": [b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 99999,
+                              hangUp],
+    "nothing": [hangUp],
+    "a reset": [reset],
+    "a reset amid the head": [ORDINARY[:30], reset],
+    "a reset amid the body": [ORDINARY[:-3], reset],
+    "a hang": [b"HTTP/1.1 200 OK\r\n", lambda sock: sock.recv(1)],
+}
+ANSWERS.update(("cut after {}".format(k), [ORDINARY[:k], hangUp])
+               for k in range(1, len(ORDINARY)))
+ANSWERS.update(("chunked, cut after {}".format(k), [CHUNKED[:k], hangUp])
+               for k in range(len(CHUNKED) - 40, len(CHUNKED) - 4))
+
+
+class AgainTest(SocketsCase):
+    """The short way, once a connection has sent the like, does what requests
+    and urllib3 do on the long one."""
+
+    maxDiff = None
+    longMessage = True  # on 2.7
+
+    def setUp(self):
+        self.short = []  # what came back the short way
+        self.isOff = False
+        send = sessions.DeadlineAdapter.sendAgain
+
+        def sendAgain(adapter, request):
+            found = None if self.isOff else send(adapter, request)
+            self.short.append(found)
+            return found
+
+        patched = mock.patch.object(sessions.DeadlineAdapter, "sendAgain",
+                                    sendAgain)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def outcome(self, pieces):
+        """What comes of a second request that is answered so, and a third."""
+        answered = threading.Event()
+
+        def answers(number, body):
+            try:
+                for piece in pieces if number == 2 else [ok(body)]:
+                    yield piece
+            finally:
+                if number == 2:
+                    answered.set()
+
+        server = self.serve(answers)
+        channel = self.channel(readTimeout=0.3)
+        self.numbers(server, 1, channel)
+        with calls.Call() as call:
+            try:
+                answer = self.post(channel, server.url, 1)
+                found = (answer.status_code, answer.reason, answer.content,
+                         sorted((name.lower(), " ".join(value.split())) for
+                                name, value in answer.headers.items()),
+                         answer.encoding)
+            except request.Error as error:
+                found = (type(error).__mro__,
+                         str(error).replace(str(server.port), "PORT"),
+                         error.isFinal)
+        self.assertTrue(answered.wait(10))
+        self.assertEqual([0, 1, 2], self.numbers(server, 3, channel))
+        return (found, call.inDoubt, call.sending, call.bytes,
+                server.connections, len(server.requests), [
+                    head.replace(str(server.port).encode("ascii"), b"PORT")
+                    for head in server.heads])
+
+    def test_every_answer_comes_to_the_same(self):
+        for name, pieces in sorted(ANSWERS.items()):
+            self.isOff = True
+            expected = self.outcome(pieces)
+            self.isOff = False
+            del self.short[:]
+            self.assertEqual(expected, self.outcome(pieces), name)
+            if isinstance(expected[0][0], int):
+                self.assertIsNotNone(self.short[1], name)  # not for nothing
+
+    def test_through_tls(self):
+        context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER",
+                                         ssl.PROTOCOL_SSLv23))
+        context.load_cert_chain(CERTIFICATE)
+        server = self.serve(echoing(), context=context)
+        with mock.patch.dict("os.environ", REQUESTS_CA_BUNDLE=CERTIFICATE):
+            self.assertEqual([0, 1, 2], self.numbers(server, 3))
+        self.assertEqual(1, server.connections)
+        self.assertEqual([None], self.short[:1])
+        self.assertNotIn(None, self.short[1:])
+
+    def test_what_goes_out_is_the_same_but_for_its_length(self):
+        server = self.serve(echoing())
+        channel = self.channel()
+        for number in (1, 2, 345678):
+            channel.perform("POST", server.url + "x", {"b": True},
+                            {"Authorization": "Bearer t"}, {"n": number})
+        self.assertNotIn(None, self.short[1:])
+        self.assertEqual(server.heads[0], server.heads[1])
+        self.assertEqual(server.heads[0].replace(b"Length: 7", b"Length: 12"),
+                         server.heads[2])
+
+    def test_another_address_goes_the_long_way(self):
+        server = self.serve(echoing())
+        channel = self.channel()
+        for method, path in (("POST", "x"), ("POST", "y"), ("POST", "x"),
+                             ("GET", "x"), ("GET", "x")):
+            channel.perform(method, server.url + path, {}, {}, {"n": 1})
+        self.assertEqual([False] * 4 + [True],
+                         [found is not None for found in self.short])
+        self.assertEqual([b"POST /v1/x", b"POST /v1/y", b"POST /v1/x",
+                          b"GET /v1/x ", b"GET /v1/x "],
+                         [head[:10] for head in server.heads])
+        self.assertEqual(1, server.connections)
+
+    def test_a_header_that_is_out_of_the_ordinary_goes_the_long_way(self):
+        server = self.serve(echoing())
+        channel = self.channel()
+        for value in ("a", "b", "c\td", "e"):
+            channel.perform("POST", server.url + "x", {}, {"X-A": value},
+                            {"n": 1})
+        self.assertEqual([False, True, False, True],
+                         [found is not None for found in self.short])
+        self.assertIn(b"X-A: c\td\r\n", server.heads[2])
+
+    def test_many_threads(self):
+        server = self.serve(echoing())
+        channel = self.channel()
+        self.numbers(server, 1, channel)
+        wrong = []
+
+        def work(first):
+            for number in range(first, first + 50):
+                answer = self.post(channel, server.url, number).json()
+                if answer != {"n": number}:
+                    wrong.append((number, answer))
+
+        threads = [threading.Thread(target=work, args=(1000 * k,))
+                   for k in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual([], wrong)
+        self.assertEqual(401, len(server.requests))
+        self.assertLessEqual(server.connections, 9)
+        self.assertGreater(len([1 for one in self.short if one]), 300)
+
+    def test_closed_meanwhile(self):
+        channel = self.channel()
+        server = self.serve(lambda number, body: [
+            lambda _: channel.close() if number == 2 else None, ok(body)])
+        self.assertEqual([0, 1, 2], self.numbers(server, 3, channel))
+        channel.close()
+
+    def test_who_traces_urllib3_or_http_client_is_not_passed_by(self):
+        pools = sys.modules[sessions.connectionpool.__name__]
+        client = sys.modules["httplib" if compat.PY2 else "http.client"]
+        server = self.serve(echoing())
+        channel = self.channel()
+        self.numbers(server, 2, channel)
+        for owner, name in ((pools.HTTPConnectionPool, "urlopen"),
+                            (client.HTTPConnection, "putrequest"),
+                            (client.HTTPConnection, "endheaders"),
+                            (client.HTTPConnection, "getresponse")):
+            seen = []
+            real = getattr(owner, name)
+
+            def traced(*args, **kwargs):
+                seen.append(name)
+                return real(*args, **kwargs)
+
+            with mock.patch.object(owner, name, traced):
+                self.numbers(server, 2, channel)
+            count = len(seen)  # of getresponse, urllib3 1 tries two forms
+            self.assertGreaterEqual(count, 2, name)
+            self.numbers(server, 2, channel)
+            self.assertEqual(count, len(seen), name)
+
+    def test_the_log_of_urllib3_misses_none(self):
+        server = self.serve(echoing())
+        channel = self.channel()
+        self.numbers(server, 2, channel)
+        log = logging.getLogger(sessions.connectionpool.__name__)
+        shown = []
+        handler = logging.Handler()
+        handler.emit = lambda record: shown.append(record.getMessage())
+        before = log.level
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+        try:
+            self.numbers(server, 2, channel)
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(before)
+        self.assertEqual(2, len([text for text in shown if "/v1/x" in text]))
+
+
 class ReuseTest(SocketsCase):
     """No connection is used again whose exchange is not over."""
 
@@ -406,8 +668,7 @@ class InterruptTest(SocketsCase):
                 if self.interrupts:
                     raise self.interrupts.pop()
 
-        found = sockets._AnswerFile(sockets._AnswerReader(
-            Pipe(), sockets.Exchange()))
+        found = incoming.fileOf(Pipe(), sockets.Exchange())
         self.assertRaises(KeyboardInterrupt, found.close)
         found.close()  # as the collector does, which shows what it raises
         self.assertTrue(found.raw.closed)

@@ -19,7 +19,7 @@ import requests
 from requests import adapters
 
 from iobeam.http import call as calls
-from iobeam.http import request, sessions, sockets, transport
+from iobeam.http import incoming, request, sessions, sockets, transport
 from iobeam.utils import compat
 from tests import loopback, pace
 from tests.support import mock, useQuickJson
@@ -624,12 +624,12 @@ class DeadlineTest(TransportCase):
         bomb = transport._gzip(b" " * 30000000)
         self.assertLess(len(bomb), 200000)
         self.server.script((0, 200, {"Content-Encoding": "gzip"}, bomb))
-        before = sockets.MAX_ANSWER
-        sockets.MAX_ANSWER = 3000000
+        before = incoming.MAX_ANSWER
+        incoming.MAX_ANSWER = 3000000
         try:
             error, _ = self.fails(self.post)
         finally:
-            sockets.MAX_ANSWER = before
+            incoming.MAX_ANSWER = before
         self.assertIn("longer than 3000000", str(error))
 
     def test_compressed_answers_are_read(self):
@@ -666,8 +666,8 @@ class DeadlineTest(TransportCase):
                 sent.append(number)
                 yield b"8000\r\n" + b" " * 0x8000 + b"\r\n"
 
-        before = sockets.MAX_ANSWER
-        sockets.MAX_ANSWER = 3000000
+        before = incoming.MAX_ANSWER
+        incoming.MAX_ANSWER = 3000000
         try:
             with rawServer(endless) as url:
                 for _ in range(3):
@@ -676,7 +676,7 @@ class DeadlineTest(TransportCase):
                     self.assertIsInstance(error, request.ConnectionError)
                     self.assertLess(watch.seconds, 5)
         finally:
-            sockets.MAX_ANSWER = before
+            incoming.MAX_ANSWER = before
         self.assertLess(len(sent) * 0x8000, 3 * 12000000)
 
     def test_slow_accept(self):
