@@ -242,8 +242,9 @@ class _KeepsDeadline(object):
         lines = ["{}: {}".format(*header) for header in headers.items()]
         if (self.sock is None or self.debuglevel or last is None
                 or not last.mayFollow() or _isReadable(self.sock)
-                or not self._top.startswith("{} {} HTTP/1.1\r\n".format(
-                    method, target).encode("ascii"))
+                or not self._top.startswith("{} {} HTTP/1.1\r\nHost: "
+                                            .format(method, target)
+                                            .encode("ascii"))
                 or not all(map(_ORDINARY.match, lines))):
             return None
         exchange = self._begin()

@@ -433,12 +433,27 @@ class AgainTest(SocketsCase):
     def test_a_header_that_is_out_of_the_ordinary_goes_the_long_way(self):
         server = self.serve(echoing())
         channel = self.channel()
-        for value in ("a", "b", "c\td", "e"):
+        for value in ("a", "b", "c\td", "e", "f"):
             channel.perform("POST", server.url + "x", {}, {"X-A": value},
                             {"n": 1})
-        self.assertEqual([False, True, False, True],
+        self.assertEqual([False, True, False, False, True],
                          [found is not None for found in self.short])
         self.assertIn(b"X-A: c\td\r\n", server.heads[2])
+        for head in server.heads:
+            self.assertEqual(1, head.count(b"X-A: "))
+            self.assertEqual(1, head.count(b"Host: "))
+        self.assertEqual(
+            sorted(server.heads[0].replace(b"X-A: a", b"X-A: f").split()),
+            sorted(server.heads[4].split()))
+
+    def test_a_host_of_ones_own_goes_the_long_way(self):
+        server = self.serve(echoing())
+        channel = self.channel()
+        for _ in range(3):
+            channel.perform("POST", server.url + "x", {}, {"Host": "a.b"},
+                            {"n": 1})
+        self.assertEqual(server.heads[:1] * 3, server.heads)
+        self.assertEqual(1, server.heads[0].count(b"Host: a.b\r\n"))
 
     def test_many_threads(self):
         server = self.serve(echoing())
