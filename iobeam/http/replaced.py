@@ -12,12 +12,7 @@ import requests
 from requests import adapters, api, sessions
 from requests.packages.urllib3 import connection, connectionpool
 
-from iobeam.utils import compat
-
-if compat.PY2:
-    import httplib as client  # novm
-else:
-    from http import client  # novm
+from iobeam.http.heads import client
 
 # In one look each, since this is asked for every request.
 _SESSION = ("send", "request", "post", "get", "get_adapter")

@@ -4,25 +4,25 @@ from __future__ import absolute_import
 import io
 import logging
 import re
+import socket
 import ssl
 
 from requests import adapters, structures, utils
 from requests.compat import cookielib
 from requests.exceptions import ConnectionError as RequestsConnectionError  # novm
-from requests.exceptions import SSLError
+from requests.exceptions import ReadTimeout, RequestException, SSLError
 from requests.models import Response
 from requests.packages.urllib3 import connectionpool
 from requests.packages.urllib3.response import HTTPResponse
 
 from iobeam.http import address, failures, incoming, replaced, sockets
+from iobeam.http.heads import client
 from iobeam.utils import compat
 
 if compat.PY2:
     import Queue as queue  # novm
-    from httplib import HTTPException  # novm
 else:
     import queue  # novm
-    from http.client import HTTPException  # novm
 
 _urllib3Log = logging.getLogger(connectionpool.__name__)
 _PIECE = 16384  # bytes unpacked at a time
@@ -139,8 +139,7 @@ class DeadlineAdapter(adapters.HTTPAdapter):
             requests.Response: read to its end. None if nothing was sent.
 
         Raises:
-            requests.RequestException, EnvironmentError: as `send` and
-                `readToEnd` raise them, or the causes of those.
+            requests.RequestException: as `send` and `readToEnd` raise it.
         """
         url = request.url
         pool, base = self._pools.get(url, (None, None))
@@ -159,11 +158,10 @@ class DeadlineAdapter(adapters.HTTPAdapter):
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, ssl.SSLError):
-                raise SSLError(error)
-            if isinstance(error, HTTPException):
-                raise RequestsConnectionError(error)
-            raise
+            found = _asOfRequests(error)
+            if found is error:
+                raise
+            raise found
         finally:
             _putBack(pool, connection)
 
@@ -179,6 +177,18 @@ class DeadlineAdapter(adapters.HTTPAdapter):
             original_response=answer))
         readToEnd(response)
         return response
+
+
+def _asOfRequests(failure):
+    """What `requests` raises in the place of a failure; else itself."""
+    if isinstance(failure, RequestException) or not isinstance(
+            failure, (EnvironmentError, client.HTTPException)):
+        return failure
+    if isinstance(failure, socket.timeout) or "timed out" in str(failure):
+        return ReadTimeout(failure)  # 2.7's TLS says it in words only
+    if isinstance(failure, ssl.SSLError):
+        return SSLError(failure)
+    return RequestsConnectionError(failure)
 
 
 def _takeFrom(pool):
