@@ -23,8 +23,10 @@ from iobeam.http import call as calls
 from iobeam.utils import compat
 
 _PIECE = 16384  # bytes written under one time-out
-# A name and a value (RFC 9110, 5.5), but for what urllib3 leaves out.
-_ORDINARY = re.compile("[0-9A-Za-z-]+: (?!@@@)[\\x20-\\x7e]*\\Z")
+# A name and a value (RFC 9110, 5.5), but for the host, and for what urllib3
+# leaves out.
+_ORDINARY = re.compile("(?![Hh][Oo][Ss][Tt]: )[0-9A-Za-z-]+: (?!@@@)"
+                       "[\\x20-\\x7e]*\\Z")
 
 
 class Exchange(object):
@@ -161,6 +163,7 @@ class _KeepsDeadline(object):
     _exchange = None  # the latest
     _lines = ()  # of the head that is being written
     _top = b""  # of the latest: what was asked for, and of which host
+    _isHostGiven = False  # by who asks, as one of its headers
     _tunnelTo = None  # the arguments of set_tunnel()
 
     def response_class(self, sock, *args, **kwargs):
@@ -198,6 +201,11 @@ class _KeepsDeadline(object):
             host, args, kwargs = self._tunnelTo
             self._base.set_tunnel(self, host, *args, **kwargs)
 
+    def putrequest(self, method, url, skip_host=False, *args, **kwargs):
+        self._isHostGiven = skip_host
+        return self._base.putrequest(self, method, url, skip_host, *args,
+                                     **kwargs)
+
     def putheader(self, name, *values):
         # What http.client and urllib3 do with each costs more than all
         # of this module; they see what is out of the ordinary.
@@ -213,7 +221,8 @@ class _KeepsDeadline(object):
             end = data.index(b"\r\n\r\n") + 2
             lines, self._lines = self._lines, []
             data = _joined(data[:end], lines) + data[end + 2:]
-            self._top = b"\r\n".join(data.split(b"\r\n", 2)[:2]) + b"\r\n"
+            self._top = (b"" if self._isHostGiven else
+                         b"\r\n".join(data.split(b"\r\n", 2)[:2]) + b"\r\n")
         # The headers wait for the body, so that a small request leaves in
         # one packet and one system call.
         if data.startswith(b"POST ") and data.endswith(b"\r\n\r\n"):

@@ -1,6 +1,7 @@
 """Exchanges: interim answers, what comes in between, and what interrupts."""
 from __future__ import absolute_import
 
+import collections
 import contextlib
 import json
 import logging
@@ -43,7 +44,7 @@ class Line(object):
         self.answers = answers
         self.connections = 0
         self.requests = []  # (number of the connection, body)
-        self.heads = []  # of the same ones (bytes)
+        self.heads = []  # of the same ones (bytes), their headers sorted
         self._context = context
         self._sockets = []
         self._listener = socket.socket()
@@ -91,15 +92,16 @@ class Line(object):
         length, line = 0, file.readline()
         if not line:
             return False
-        head = line
+        head = [line]
         while line.strip():
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
             line = file.readline()
-            head += line
+            head.append(line)
         body = file.read(length)
-        self.heads.append(head)
+        # where a dict has no order of its own, a copy of it has another one
+        self.heads.append(b"".join(head[:1] + sorted(head[1:-1]) + head[-1:]))
         self.requests.append((connection, body))
         for piece in self.answers(len(self.requests), body):
             if callable(piece):
@@ -437,15 +439,14 @@ class AgainTest(SocketsCase):
         for value in ("a", "b", "c\td", "e", "f"):
             channel.perform("POST", server.url + "x", {}, {"X-A": value},
                             {"n": 1})
-        self.assertEqual([False, True, False, False, True],
+        self.assertEqual([False, True, False, True, True],
                          [found is not None for found in self.short])
         self.assertIn(b"X-A: c\td\r\n", server.heads[2])
         for head in server.heads:
             self.assertEqual(1, head.count(b"X-A: "))
             self.assertEqual(1, head.count(b"Host: "))
-        self.assertEqual(
-            sorted(server.heads[0].replace(b"X-A: a", b"X-A: f").split()),
-            sorted(server.heads[4].split()))
+        self.assertEqual(server.heads[0].replace(b"X-A: a", b"X-A: f"),
+                         server.heads[4])
 
     def test_a_host_of_ones_own_goes_the_long_way(self):
         server = self.serve(echoing())
@@ -455,6 +456,38 @@ class AgainTest(SocketsCase):
                             {"n": 1})
         self.assertEqual(server.heads[:1] * 3, server.heads)
         self.assertEqual(1, server.heads[0].count(b"Host: a.b\r\n"))
+
+    def test_a_host_of_ones_own_is_not_repeated_wherever_it_stands(self):
+        # where a dict has no order of its own, the host's line may be any
+        server = self.serve(echoing())
+        own, other = ("hOST", "a.b"), ("Content-Length", "2")
+        for headers in ([own, other], [other, own]):
+            connection = sockets.deadlineConnection(
+                requests.packages.urllib3.connection.HTTPConnection)(
+                    "127.0.0.1", server.port, timeout=10)
+            self.addCleanup(connection.close)
+            for given, isAgain in ((headers, False), ([other], False),
+                                   (headers, False), ([other], False),
+                                   ([other], True)):
+                found = connection.again(
+                    "POST", "/x", collections.OrderedDict(given), b"{}")
+                self.assertEqual(isAgain, found is not None)
+                if found is None:
+                    with calls.Call() as call:
+                        connection.request("POST", "/x", b"{}",
+                                           collections.OrderedDict(given))
+                        answer = connection.getresponse()
+                        self.assertEqual(b"{}", answer.data if hasattr(
+                            answer, "data") else answer.read())
+                        call.exchange.finish()
+            heads = [head.lower().replace(b"accept-encoding: identity\r\n", b"")
+                     for head in server.heads[-5:]]
+            for head in heads:
+                self.assertEqual(1, head.count(b"host: "))
+            self.assertIn(b"host: a.b\r\n", heads[0])
+            self.assertIn(b"host: 127.0.0.1:", heads[1])
+            self.assertEqual(heads[:2] * 2, heads[:4])
+            self.assertIn(b"host: 127.0.0.1:", heads[4])
 
     def test_many_threads(self):
         server = self.serve(echoing())
