@@ -112,10 +112,14 @@ def _said(failure):
         return type(failure).__name__
 
 
+def isTimeOut(failure):
+    """Tell whether a socket waited in vain; 2.7's TLS says it in words only."""
+    return isinstance(failure, socket.timeout) or "timed out" in _said(failure)
+
+
 def _basesOf(failure, found):
     timed = isinstance(failure, requests.Timeout) or any(
-        isinstance(one, socket.timeout) or "timed out" in _said(one)
-        for one in found)
+        isTimeOut(one) for one in found)
     kind = type(failure)
     if isinstance(failure, urllib3errors.ProtocolError):  # amid the answer
         kind = requests.exceptions.ChunkedEncodingError
@@ -170,8 +174,7 @@ def _describe(found, url, wasSending):
         return "no connection came about in time" if timed else \
             "no connection came about ({})".format(_shortest(found)), \
             _ASK_PORT, False
-    if any(isinstance(one, socket.timeout) or "timed out" in _said(one)
-           for one in found):
+    if any(isTimeOut(one) for one in found):
         if isTls and not wasSending:
             return "timed out in the TLS handshake", \
                 "does it speak https there?", False

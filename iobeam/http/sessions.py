@@ -4,7 +4,6 @@ from __future__ import absolute_import
 import io
 import logging
 import re
-import socket
 import ssl
 
 from requests import adapters, structures, utils
@@ -184,8 +183,8 @@ def _asOfRequests(failure):
     if isinstance(failure, RequestException) or not isinstance(
             failure, (EnvironmentError, client.HTTPException)):
         return failure
-    if isinstance(failure, socket.timeout) or "timed out" in str(failure):
-        return ReadTimeout(failure)  # 2.7's TLS says it in words only
+    if failures.isTimeOut(failure):
+        return ReadTimeout(failure)
     if isinstance(failure, ssl.SSLError):
         return SSLError(failure)
     return RequestsConnectionError(failure)
