@@ -26,6 +26,7 @@ import itertools
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -53,6 +54,7 @@ FAULTS = {
     "redirect": "`status` (302) with `location`",
     "garbage": "bytes that are no HTTP",
 }
+CERTIFICATE = os.path.join(os.path.dirname(__file__), "loopback.pem")
 PAGE = "<html><body>Please log in to Airport WiFi</body></html>"
 
 Step = collections.namedtuple("Step", "name options")
@@ -78,6 +80,14 @@ def step(name, **options):
     if name not in FAULTS and name != "ok":
         raise ValueError("no fault {!r}".format(name))
     return Step(name, options)
+
+
+def tlsContext():
+    """Make what a server speaks TLS by, with the certificate of `CERTIFICATE`."""
+    context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER",
+                                     ssl.PROTOCOL_SSLv23))
+    context.load_cert_chain(CERTIFICATE)
+    return context
 
 
 _serial = itertools.count(1)

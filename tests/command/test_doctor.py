@@ -3,7 +3,6 @@ from __future__ import absolute_import
 
 import errno
 import os
-import ssl
 
 from iobeam import iobeam, testing
 from tests import loopback
@@ -183,11 +182,7 @@ class DoctorTest(running.CliTest):
         self.assertEqual(["answer"], names)
         self.assertIn("speaks http, not https", failed[0]["detail"])
         self.assertIn("http://", failed[0]["advice"])
-        context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER",
-                                         ssl.PROTOCOL_SSLv23))
-        context.load_cert_chain(os.path.join(
-            os.path.dirname(loopback.__file__), "loopback.pem"))
-        with loopback.Loopback(ssl=context) as server:
+        with loopback.Loopback(ssl=loopback.tlsContext()) as server:
             names, failed = self.failed(
                 "--backend", server.url.replace("https:", "http:"))
         self.assertEqual(["answer"], names)

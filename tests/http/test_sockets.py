@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import socket
-import ssl
 import struct
 import sys
 import threading
@@ -22,8 +21,6 @@ from iobeam.http import call as calls
 from iobeam.utils import compat
 from tests import interrupts, loopback, support
 from tests.support import mock
-
-CERTIFICATE = os.path.join(os.path.dirname(loopback.__file__), "loopback.pem")
 
 
 def ok(body=b"{}"):
@@ -155,13 +152,6 @@ class SocketsCase(unittest.TestCase):
                 for number in range(count)]
 
 
-def tlsContext():
-    context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER",
-                                     ssl.PROTOCOL_SSLv23))
-    context.load_cert_chain(CERTIFICATE)
-    return context
-
-
 def echoing(*before):
     """Answers with what the request said, after `before`."""
     return lambda number, body: list(before) + [ok(body)]
@@ -247,8 +237,9 @@ class InterimTest(SocketsCase):
 
     def test_through_tls(self):
         server = self.serve(echoing(*INTERIM["many in a row"]),
-                            context=tlsContext())
-        with mock.patch.dict("os.environ", REQUESTS_CA_BUNDLE=CERTIFICATE):
+                            context=loopback.tlsContext())
+        with mock.patch.dict("os.environ",
+                             REQUESTS_CA_BUNDLE=loopback.CERTIFICATE):
             self.assertEqual([0, 1, 2], self.numbers(server, 3))
         self.assertEqual(1, server.connections)
 
@@ -402,8 +393,9 @@ class AgainTest(SocketsCase):
                 self.assertIsNotNone(self.short[1], name)  # not for nothing
 
     def test_through_tls(self):
-        server = self.serve(echoing(), context=tlsContext())
-        with mock.patch.dict("os.environ", REQUESTS_CA_BUNDLE=CERTIFICATE):
+        server = self.serve(echoing(), context=loopback.tlsContext())
+        with mock.patch.dict("os.environ",
+                             REQUESTS_CA_BUNDLE=loopback.CERTIFICATE):
             self.assertEqual([0, 1, 2], self.numbers(server, 3))
         self.assertEqual(1, server.connections)
         self.assertEqual([None], self.short[:1])

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import socket
-import ssl
 import sys
 import tempfile
 import threading
@@ -25,7 +24,6 @@ from tests import loopback, pace
 from tests.support import mock, useQuickJson
 
 TOKEN = "secret-token-b7f3"
-CERTIFICATE = os.path.join(os.path.dirname(loopback.__file__), "loopback.pem")
 BIG = {"rows": [[i, i * 0.5] for i in range(400)]}  # over 1 kB
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY",
             "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE",
@@ -591,7 +589,7 @@ class DeadlineTest(TransportCase):
     def test_trickled_through_tls(self):
         server = self.enter(tlsServer())
         server.always(loopback.step("trickle-headers", interval=0.05))
-        with environment(REQUESTS_CA_BUNDLE=CERTIFICATE):
+        with environment(REQUESTS_CA_BUNDLE=loopback.CERTIFICATE):
             self.within(url=server.url)
 
     def test_endless_informational_answers(self):
@@ -757,7 +755,7 @@ class TlsTest(TransportCase):
 
     def test_a_known_authority(self):
         server = self.enter(tlsServer())
-        with environment(REQUESTS_CA_BUNDLE=CERTIFICATE):
+        with environment(REQUESTS_CA_BUNDLE=loopback.CERTIFICATE):
             channel = self.channel()
             for _ in range(3):
                 self.assertEqual(
@@ -876,10 +874,7 @@ def addresses(found):
 
 
 def tlsServer():
-    context = ssl.SSLContext(getattr(ssl, "PROTOCOL_TLS_SERVER",
-                                     ssl.PROTOCOL_SSLv23))
-    context.load_cert_chain(CERTIFICATE)
-    return loopback.Loopback(ssl=context)
+    return loopback.Loopback(ssl=loopback.tlsContext())
 
 
 @contextlib.contextmanager
